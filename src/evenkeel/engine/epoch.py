@@ -1,0 +1,69 @@
+"""Compiled stretches of an epoch: many steps in one call.
+
+A program takes the data set, the order of the rows, and from where to where in it to go. The
+bounds are numbers, not shapes, so that one program serves every stretch of every epoch; the last
+partial batch, which has another shape, is one more. Where the stretches are cut changes nothing
+in the results.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+
+from evenkeel.engine.compilation import compiled
+from evenkeel.engine.plan import Plan
+from evenkeel.engine.state import State
+from evenkeel.engine.step import Batch, Sums, evaluation_step, outcome_of, step
+from evenkeel.network import Array
+
+Record = dict[str, Array]
+
+
+def training_program(plan: Plan) -> Callable[..., tuple[State, Sums, Record]]:
+    """Compiles `run(state, sums, data, order, first, last, factor)`.
+
+    Args:
+        plan: What every step does.
+
+    Returns:
+        The program. `data` holds all rows, `order` (steps, batch) the row numbers; the steps
+        from `first` to before `last` are taken. It returns the state and sums afterwards, and
+        the loss and metrics since the sums began. The state handed in is used up.
+    """
+
+    def run(
+        state: State,
+        sums: Sums,
+        data: Batch,
+        order: Array,
+        first: Array,
+        last: Array,
+        factor: Array,
+    ) -> tuple[State, Sums, Record]:
+        def body(i: Array, carry: tuple[State, Sums]) -> tuple[State, Sums]:
+            rows = jax.lax.dynamic_index_in_dim(order, i, keepdims=False)
+            return step(plan, carry[0], data.take(rows), carry[1], factor)
+
+        state, sums = jax.lax.fori_loop(first, last, body, (state, sums))
+        return state, sums, outcome_of(plan, sums)
+
+    return compiled(run, donate=(0,))
+
+
+def evaluation_program(plan: Plan) -> Callable[..., tuple[Sums, Record]]:
+    """Compiles `run(trained, others, sums, data, order)`, one pass over `order`'s batches."""
+
+    def run(
+        trained: dict[str, Array], others: dict[str, Array], sums: Sums, data: Batch, order: Array
+    ) -> tuple[Sums, Record]:
+        def body(i: Any, sums: Sums) -> Sums:
+            rows = jax.lax.dynamic_index_in_dim(order, i, keepdims=False)
+            return evaluation_step(plan, trained, others, data.take(rows), sums)
+
+        sums = jax.lax.fori_loop(0, order.shape[0], body, sums)
+        return sums, outcome_of(plan, sums)
+
+    return compiled(run)

@@ -1,0 +1,164 @@
+"""Where batches come from: arrays in memory, or any iterable of batches.
+
+A feed yields segments: some data, the order in which its rows are used, batch by batch, and
+nothing else. All batches of a segment have the same size, so one compiled program serves it.
+Shuffling happens here, on the host, with a counter-based generator: the order of an epoch is a
+function of the seed and the epoch's number.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from evenkeel.engine.step import Batch
+from evenkeel.errors import InvalidDataError, explain
+from evenkeel.network import Array
+from evenkeel.randomness import generator
+
+# How many batches of a stream are put into one compiled call.
+_STREAM_STRETCH = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class Segment:
+    """Batches of one size: rows of `data` in the order (steps, batch)."""
+
+    data: Batch
+    order: Array
+
+    @property
+    def steps(self) -> int:
+        """The number of batches."""
+        return self.order.shape[0]
+
+
+class Feed(Protocol):
+    """The contract: the segments of an epoch."""
+
+    @property
+    def steps(self) -> int | None:
+        """The number of batches in an epoch, if known."""
+        ...
+
+    @property
+    def batch_size(self) -> int | None:
+        """The number of rows in a batch, if all have as many."""
+        ...
+
+    def epoch(self, epoch: int) -> Iterator[Segment]:
+        """Yields the segments of one epoch, in order."""
+        ...
+
+    def sample(self) -> Batch:
+        """Returns some data in the shapes and types of every batch."""
+        ...
+
+
+class ArrayFeed:
+    """Batches from arrays, which move to the device once.
+
+    Args:
+        data: All rows.
+        batch_size: Rows a batch; the last batch holds what remains.
+        shuffle_seed: The seed of the order; None keeps the rows in order.
+    """
+
+    def __init__(self, data: Batch, batch_size: int, shuffle_seed: int | None = None):
+        self._data = jax.tree.map(jnp.asarray, data)
+        self._seed = shuffle_seed
+        self.rows = data.rows
+        self.batch_size = min(batch_size, self.rows)
+        self.steps = -(-self.rows // self.batch_size)
+
+    def epoch(self, epoch: int) -> Iterator[Segment]:
+        """Yields the full batches, and then the partial one if rows remain."""
+        order = np.arange(self.rows, dtype=np.int32)
+        if self._seed is not None:
+            generator(self._seed, epoch).shuffle(order)
+        full = self.rows // self.batch_size * self.batch_size
+        yield self._segment(order[:full].reshape(-1, self.batch_size))
+        if full < self.rows:
+            yield self._segment(order[full:][None])
+
+    def _segment(self, order: np.ndarray) -> Segment:
+        return Segment(data=self._data, order=jnp.asarray(order))
+
+    def sample(self) -> Batch:
+        """Returns the data."""
+        return self._data
+
+
+class StreamFeed:
+    """Batches from an iterable, such as a PyTorch DataLoader, a few dozen in each call.
+
+    Args:
+        batches: An iterable of (x, y) or (x, y, sample_weight) that can be iterated once for
+            each epoch.
+        check: Turns what the iterable yields into a checked batch.
+        steps: The number of batches an epoch; None means until the iterable ends.
+    """
+
+    def __init__(
+        self, batches: Iterable[Any], check: Callable[[Any], Batch], steps: int | None = None
+    ):
+        self._batches = batches
+        self._check = check
+        self._limit = steps
+        self._peeked: list[Any] = []
+        self.steps = steps if steps is not None else _length_of(batches)
+        self.batch_size = None
+
+    def epoch(self, epoch: int) -> Iterator[Segment]:
+        """Yields runs of equally shaped batches."""
+        pending: list[Batch] = []
+        for item in self._items():
+            batch = self._check(item)
+            if pending and (batch.rows != pending[0].rows or len(pending) == _STREAM_STRETCH):
+                yield _joined(pending)
+                pending = []
+            pending.append(batch)
+        if not pending:
+            raise InvalidDataError(
+                explain(
+                    f"x, an iterable of batches, yielded none in epoch {epoch + 1}.",
+                    "A generator can be used up only once; give a list, a DataLoader, or "
+                    "steps_per_epoch with an endless generator.",
+                )
+            )
+        yield _joined(pending)
+
+    def _items(self) -> Iterator[Any]:
+        # A generator is its own iterator: it goes on where it stood, also from epoch to epoch.
+        peeked, self._peeked = self._peeked, []
+        return itertools.islice(itertools.chain(peeked, self._batches), self._limit)
+
+    def sample(self) -> Batch:
+        """Returns the first batch; a generator will still yield it in the first epoch."""
+        items = iter(self._batches)
+        for item in items:
+            if items is self._batches:
+                self._peeked = [item]
+            return self._check(item)
+        raise InvalidDataError(
+            explain("x, an iterable of batches, yields none.", "Check where its data comes from.")
+        )
+
+
+def _length_of(batches: Any) -> int | None:
+    try:
+        return len(batches)
+    except TypeError:
+        return None
+
+
+def _joined(batches: list[Batch]) -> Segment:
+    data = jax.tree.map(lambda *parts: jnp.asarray(np.concatenate(parts)), *batches)
+    order = np.arange(data.rows, dtype=np.int32).reshape(len(batches), -1)
+    return Segment(data=data, order=jnp.asarray(order))

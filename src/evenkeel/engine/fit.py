@@ -1,0 +1,248 @@
+"""The loop around the compiled epochs: stretches, records, callbacks, validation, the ending.
+
+Everything that Python does during a run is here, between two compiled calls. A stretch is sized
+so that control comes back a few times a second; how the stretches are cut changes no result.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from evenkeel.engine.epoch import Record, evaluation_program, training_program
+from evenkeel.engine.feed import Feed, Segment
+from evenkeel.engine.history import History
+from evenkeel.engine.hooks import CallbackList, Logs
+from evenkeel.engine.outcome import Outcome
+from evenkeel.engine.plan import Plan
+from evenkeel.engine.state import State
+from evenkeel.engine.step import Batch, Sums, no_sums
+from evenkeel.engine.telemetry import (
+    SAMPLES_PER_EPOCH,
+    Level,
+    sample_of,
+    telemetry_program,
+)
+from evenkeel.errors import EvenkeelWarning
+from evenkeel.network import Array
+
+# Control comes back to Python about this often: often enough for a smooth display and a quick
+# answer to Ctrl-C, rarely enough to cost nothing.
+_STRETCH_SECONDS = 0.2
+_FIRST_STRETCH_STEPS = 8
+
+
+class Programs:
+    """The compiled programs of a plan, each made when first needed."""
+
+    def __init__(self, plan: Plan):
+        self.plan = plan
+        self._made: dict[str, Any] = {}
+
+    @property
+    def train(self) -> Callable[..., Any]:
+        """The training program."""
+        return self._once("train", lambda: training_program(self.plan))
+
+    @property
+    def evaluate(self) -> Callable[..., Any]:
+        """The evaluation program."""
+        return self._once("evaluate", lambda: evaluation_program(self.plan))
+
+    def no_sums(self, data: Batch) -> Sums:
+        """The sums before any batch of such data."""
+        shapes = tuple((leaf.shape[1:], leaf.dtype) for leaf in jax.tree.leaves(data))
+        return self._once(f"sums {shapes}", lambda: no_sums(self.plan, data))
+
+    def look(self, level: Level) -> Callable[..., Any]:
+        """The telemetry program of a level."""
+        return self._once(f"look {level}", lambda: telemetry_program(self.plan, level))
+
+    def _once(self, name: str, make: Callable[[], Any]) -> Any:
+        if name not in self._made:
+            self._made[name] = make()
+        return self._made[name]
+
+
+def evaluate(programs: Programs, feed: Feed) -> Logs:
+    """Returns the loss and the metrics of the network as it stands, over a whole feed."""
+    plan = programs.plan
+    trained, others = (
+        {p: v._value for p, v in side.items()} for side in (plan.trained, plan.others)
+    )
+    sums = programs.no_sums(feed.sample())
+    record: Record = {}
+    for segment in feed.epoch(0):
+        sums, record = programs.evaluate(trained, others, sums, segment.data, segment.order)
+    return _floats(plan, record)
+
+
+@dataclass(kw_only=True)
+class Pace:
+    """How many steps a stretch takes, learned from how long the last ones took."""
+
+    always_one: bool = False
+    steps: int = _FIRST_STRETCH_STEPS
+    _warm: bool = False
+
+    def __post_init__(self) -> None:
+        if self.always_one:
+            self.steps = 1
+
+    def learn(self, steps: int, seconds: float) -> None:
+        """Takes a stretch's duration into account; the first one, which compiles, is ignored."""
+        if self.always_one:
+            return
+        if self._warm:
+            wanted = round(steps * _STRETCH_SECONDS / max(seconds, 1e-6))
+            self.steps = int(np.clip(wanted, 1, 4 * self.steps))
+        self._warm = True
+
+
+@dataclass(kw_only=True)
+class Run:
+    """One call of `fit`.
+
+    Attributes:
+        programs: The compiled programs.
+        feed: The training data.
+        validate: Returns the validation's logs; None without validation.
+        validation_freq: Validate every so many epochs.
+        callbacks: Who listens.
+        history: The record to fill.
+        epochs: The number of the last epoch, counted from 1.
+        initial_epoch: The number of the first epoch, counted from 0.
+        key: The random key of the run.
+        telemetry: How closely to look inside.
+        should_stop: Whether a callback asked to stop.
+    """
+
+    programs: Programs
+    feed: Feed
+    validate: Callable[[], Logs] | None
+    validation_freq: int
+    callbacks: CallbackList
+    history: History
+    epochs: int
+    initial_epoch: int
+    key: Array
+    telemetry: Level
+    should_stop: Callable[[], bool]
+    _step: int = field(default=0, init=False)
+    _pace: Pace = field(default_factory=Pace, init=False)
+
+    def go(self) -> History:
+        """Runs the epochs and returns the history.
+
+        Raises:
+            KeyboardInterrupt: If the user interrupts; the weights are kept.
+        """
+        assert self.programs.plan.optimizer is not None
+        self._step = self.programs.plan.optimizer.iterations
+        self._pace = Pace(always_one=bool(self.callbacks.wants_batches))
+        try:
+            self._all_epochs()
+        except KeyboardInterrupt:
+            self.history.outcome = Outcome.INTERRUPTED
+            raise
+        finally:
+            self.callbacks.call("close")
+        return self.history
+
+    def _all_epochs(self) -> None:
+        plan, logs = self.programs.plan, {}
+        self.callbacks.call("on_train_begin", {})
+        for epoch in range(self.initial_epoch, self.epochs):
+            # A compiled step uses its state up, so the epoch gets a copy: the original is what
+            # to return to, and others may still hold its arrays.
+            self.callbacks.call("on_epoch_begin", epoch, {})
+            before, step = plan.read_state(self.key), self._step
+            logs = self._epoch(epoch, jax.tree.map(jnp.copy, before))
+            is_finite = bool(np.isfinite(logs["loss"]))
+            logs |= self._validation(epoch) if is_finite else {}
+            # A callback may add to the logs, or set weights; both count from here on.
+            self.callbacks.call("on_epoch_end", epoch, logs)
+            self.history.append(epoch, {name: float(value) for name, value in logs.items()})
+            if not is_finite:
+                self._roll_back(before, step, epoch)
+                break
+            if self.should_stop():
+                self.history.outcome = Outcome.STOPPED
+                break
+        self.callbacks.call("on_train_end", logs)
+
+    def _epoch(self, epoch: int, state: State) -> Logs:
+        sums = self.programs.no_sums(self.feed.sample())
+        record: Record = {}
+        done = 0
+        for segment in self.feed.epoch(epoch):
+            for first, last in self._stretches(segment):
+                if self._pace.always_one:
+                    self.callbacks.batch("begin", done)
+                state, sums, record = self._stretch(state, sums, segment, first, last, epoch)
+                done += last - first
+                if self._pace.always_one:
+                    self.callbacks.batch("end", done - 1, _floats(self.programs.plan, record))
+                self.callbacks.call(
+                    "on_progress", done, self.feed.steps, _floats(self.programs.plan, record)
+                )
+                if self._pace.always_one and self.should_stop():
+                    return _floats(self.programs.plan, record)
+        return _floats(self.programs.plan, record)
+
+    def _stretches(self, segment: Segment) -> Iterator[tuple[int, int]]:
+        """Yields from where to where to go, cutting at the steps at which a sample is due."""
+        mark = segment.steps if self.telemetry == "off" else -(-segment.steps // SAMPLES_PER_EPOCH)
+        first = 0
+        while first < segment.steps:
+            next_mark = (first // mark + 1) * mark
+            last = min(first + self._pace.steps, next_mark, segment.steps)
+            yield first, last
+            first = last
+
+    def _stretch(
+        self, state: State, sums: Any, segment: Segment, first: int, last: int, epoch: int
+    ) -> tuple[State, Any, Record]:
+        plan = self.programs.plan
+        assert plan.optimizer is not None
+        factor = jnp.float32(plan.optimizer.rate_factor)
+        self._look(state, segment, first, factor, epoch)
+        started = time.perf_counter()
+        state, sums, record = self.programs.train(
+            state, sums, segment.data, segment.order, first, last, factor
+        )
+        self._step += last - first
+        plan.write_state(state, self._step)
+        jax.block_until_ready(record)
+        self._pace.learn(last - first, time.perf_counter() - started)
+        return state, sums, record
+
+    def _look(self, state: State, segment: Segment, first: int, factor: Array, epoch: int) -> None:
+        if self.telemetry == "off" or first % -(-segment.steps // SAMPLES_PER_EPOCH):
+            return
+        look = self.programs.look(self.telemetry)
+        numbers = look(state, segment.data, segment.order[first], factor)
+        self.history.telemetry.append(sample_of(numbers, epoch, self._step))
+
+    def _validation(self, epoch: int) -> Logs:
+        if self.validate is None or (epoch + 1) % self.validation_freq:
+            return {}
+        return {f"val_{name}": value for name, value in self.validate().items()}
+
+    def _roll_back(self, before: State, step: int, epoch: int) -> None:
+        self.programs.plan.write_state(before, step)
+        self.history.outcome = Outcome.NOT_FINITE
+        warnings.warn(f"Epoch {epoch + 1}: {Outcome.NOT_FINITE.sentence}", EvenkeelWarning, 5)
+
+
+def _floats(plan: Plan, record: Record) -> Logs:
+    """Returns a record as plain floats: the loss first, then the metrics as they were asked for."""
+    names = ["loss", *(metric.name for metric in plan.metrics)]
+    return {name: float(np.asarray(record[name])) for name in names}

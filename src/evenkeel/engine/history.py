@@ -1,0 +1,38 @@
+"""What a run leaves to look at."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from evenkeel.engine.outcome import Outcome
+
+
+class History:
+    """The record of a run, as `fit` returns it.
+
+    Attributes:
+        history: By name ("loss", "accuracy", "val_loss", ...), one float an epoch.
+        epoch: The epochs' numbers, from 0.
+        params: The run's settings: epochs, steps, batch_size.
+        outcome: How the run ended.
+        telemetry: The samples taken inside the run, in order; empty unless asked for.
+        model: The model that was trained.
+    """
+
+    def __init__(self, params: dict[str, Any], model: Any = None):
+        self.history: dict[str, list[float]] = {}
+        self.epoch: list[int] = []
+        self.params = params
+        self.outcome = Outcome.COMPLETED
+        self.telemetry: list[Any] = []
+        self.model = model
+
+    def append(self, epoch: int, logs: dict[str, float]) -> None:
+        """Adds one epoch's numbers."""
+        self.epoch.append(epoch)
+        for name, value in logs.items():
+            self.history.setdefault(name, []).append(value)
+
+    def __repr__(self) -> str:
+        last = ", ".join(f"{name}={values[-1]:.4f}" for name, values in self.history.items())
+        return f"<History epochs={len(self.epoch)} outcome={self.outcome.name} {last}>"

@@ -1,0 +1,121 @@
+"""Where a run can be listened to: the callback contract and the list that calls them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+Logs = dict[str, float]
+
+
+class Callback:
+    """Listens to a run; every method does nothing unless a subclass writes it.
+
+    `self.model` is the model and `self.params` the run's settings. `logs` are plain floats by
+    name. To end the run after the current epoch (or batch, if batches are listened to), set
+    `self.model.stop_training = True`.
+
+    A callback that writes a batch method makes the run call Python after every step, which is
+    slower; `fit` says so.
+
+    Example:
+        >>> class Announce(Callback):
+        ...     def on_epoch_end(self, epoch, logs=None):
+        ...         print(epoch, sorted(logs))
+    """
+
+    model: Any = None
+    params: dict[str, Any] | None = None
+
+    def set_model(self, model: Any) -> None:
+        """Receives the model before the run."""
+        self.model = model
+
+    def set_params(self, params: dict[str, Any]) -> None:
+        """Receives the run's settings: epochs, steps, batch_size, verbose."""
+        self.params = params
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        """Before the first epoch."""
+
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        """After the last epoch, with its logs."""
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        """Before an epoch, numbered from 0."""
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """After an epoch and its validation, with its logs."""
+
+    def on_progress(self, step: int, steps: int | None, logs: Logs | None = None) -> None:
+        """Within an epoch, a few times a second: steps done, steps in all, logs so far."""
+
+    def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Before a training step."""
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """After a training step, with the epoch's logs so far."""
+
+    def on_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Another name of `on_train_batch_begin`."""
+
+    def on_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """Another name of `on_train_batch_end`."""
+
+    def on_test_begin(self, logs: Logs | None = None) -> None:
+        """Before an evaluation."""
+
+    def on_test_end(self, logs: Logs | None = None) -> None:
+        """After an evaluation, with its logs."""
+
+    def close(self) -> None:
+        """After a run, however it ended, also by an error: gives back what is held."""
+
+    def on_predict_begin(self, logs: Logs | None = None) -> None:
+        """Before a prediction."""
+
+    def on_predict_end(self, logs: Logs | None = None) -> None:
+        """After a prediction."""
+
+
+BATCH_HOOKS = ("on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end")
+
+
+class CallbackList:
+    """Calls every callback of a run, in order. A callback need not derive from `Callback`."""
+
+    def __init__(self, callbacks: Iterable[Any], model: Any, params: dict[str, Any]):
+        self.callbacks = list(callbacks)
+        for callback in self.callbacks:
+            _call(callback, "set_params", params)
+            _call(callback, "set_model", model)
+
+    @property
+    def wants_batches(self) -> list[str]:
+        """The names of the callbacks that listen to single batches."""
+        return [
+            type(callback).__name__
+            for callback in self.callbacks
+            if any(_is_written(callback, hook) for hook in BATCH_HOOKS)
+        ]
+
+    def call(self, hook: str, *args: Any) -> None:
+        """Calls one hook of all callbacks."""
+        for callback in self.callbacks:
+            _call(callback, hook, *args)
+
+    def batch(self, moment: str, batch: int, logs: Logs | None = None) -> None:
+        """Calls the batch hooks of a moment, `"begin"` or `"end"`, under both names."""
+        self.call(f"on_train_batch_{moment}", batch, logs)
+        self.call(f"on_batch_{moment}", batch, logs)
+
+
+def _call(callback: Any, hook: str, *args: Any) -> None:
+    method = getattr(callback, hook, None)
+    if method is not None:
+        method(*args)
+
+
+def _is_written(callback: Any, hook: str) -> bool:
+    own = getattr(type(callback), hook, None)
+    return own is not None and own is not getattr(Callback, hook)

@@ -1,0 +1,62 @@
+"""Outputs for data: compiled forward passes over batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from evenkeel.engine.compilation import compiled
+from evenkeel.engine.plan import Plan
+from evenkeel.network import Array
+
+
+def forward_program(plan: Plan, training: bool) -> Callable[..., Array]:
+    """Compiles `run(trained, others, x, key)`, one forward pass."""
+
+    def run(
+        trained: dict[str, Array], others: dict[str, Array], x: Any, key: Array | None
+    ) -> Array:
+        output, _, _ = plan.evaluate(trained, others, x, training=training, key=key)
+        return output
+
+    return compiled(run)
+
+
+def predict(run: Callable[[Any], Array], x: Any, batch_size: int) -> np.ndarray:
+    """Runs a forward pass over all rows, batch by batch.
+
+    The last batch is filled up with copies of its last row to a size that was compiled before
+    (or to the next power of two), and the filling is cut off the result.
+
+    Args:
+        run: The forward pass of one batch.
+        x: The inputs, all rows.
+        batch_size: How many rows at a time.
+
+    Returns:
+        The outputs of all rows, in order.
+    """
+    rows = len(jax.tree.leaves(x)[0])
+    outputs = []
+    for start in range(0, rows, batch_size):
+        part = jax.tree.map(lambda a, s=start: a[s : s + batch_size], x)
+        count = len(jax.tree.leaves(part)[0])
+        size = batch_size if rows > batch_size else min(batch_size, _power_of_two(count))
+        filled = jax.tree.map(lambda a, n=size: _fill(a, n), part)
+        outputs.append(jax.tree.map(lambda o, n=count: np.asarray(o)[:n], run(filled)))
+    return jax.tree.map(lambda *parts: np.concatenate(parts), *outputs)
+
+
+def _fill(array: Any, size: int) -> Array:
+    missing = size - len(array)
+    if missing:
+        array = np.concatenate([array, np.repeat(np.asarray(array[-1:]), missing, axis=0)])
+    return jnp.asarray(array)
+
+
+def _power_of_two(n: int) -> int:
+    return 1 << max(0, n - 1).bit_length()

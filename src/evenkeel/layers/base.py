@@ -1,0 +1,469 @@
+"""The layer: a constructor that stores hyper-parameters, a `build`, and a `call`.
+
+A layer reads its variables and asks for a key; it never mutates anything outside what it
+declared. Subclass `Layer` to make your own; `skeletons/layer.py` is a start.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import Any
+from weakref import WeakSet
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from evenkeel import initializers
+from evenkeel.errors import (
+    InvalidArgumentError,
+    InvalidDataError,
+    NotBuiltError,
+    explain,
+    nearest,
+)
+from evenkeel.network import Array, Scope, Variable, current_scope, entered
+from evenkeel.registry import Registry, custom_class, serialize, snake_case
+
+Shape = tuple[int | None, ...]
+registry: Registry[Layer] = Registry("layer")
+
+# Not a size that data is likely to have, so that it is not mistaken for a real dimension.
+_BATCH_STAND_IN = 2
+
+
+class Layer:
+    """The contract of every layer, and of every network used as a layer.
+
+    A subclass stores its hyper-parameters in `__init__`, adds variables in `build(input_shape)`
+    with `add_weight`, and computes in `call(inputs)` or `call(inputs, training=None)`.
+
+    Args:
+        name: The name in its model; "dense", "dense_1", ... are given out when None.
+        trainable: Whether training may change the variables. Can be set at any time; takes
+            effect at the next `fit`.
+        dtype: The type of the variables; only `"float32"`.
+        input_shape: The shape of one input without the batch, for the first layer of a stack.
+
+    Example:
+        >>> class Scale(Layer):
+        ...     def build(self, input_shape):
+        ...         self.factor = self.add_weight(shape=input_shape[-1:], initializer="ones")
+        ...     def call(self, inputs):
+        ...         return inputs * self.factor
+        >>> Scale()(np.ones((2, 3))).shape
+        (2, 3)
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str | None = None,
+        trainable: bool = True,
+        dtype: str | None = None,
+        input_shape: Sequence[int] | int | None = None,
+        **unknown: Any,
+    ):
+        if unknown:
+            self._refuse_unknown(unknown)
+        self._own_variables: list[Variable] = []
+        self._sublayers: list[Layer] = []
+        self._models: WeakSet[Any] = WeakSet()
+        self._auto_named = name is None
+        self.name = _checked_name(type(self), name)
+        self.trainable = trainable
+        self.dtype = _checked_dtype(type(self), dtype)
+        self.built = False
+        self.build_shape: Shape | None = None
+        self.declared_shape = _declared_shape(type(self), input_shape)
+
+    # -- to be written by each layer ---------------------------------------------------------
+
+    def build(self, input_shape: Any) -> None:
+        """Adds the variables. `input_shape` is (None, ...), the batch first."""
+
+    def call(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        """Computes the output; reads variables, mutates nothing."""
+        raise NotImplementedError(f"{type(self).__name__} must define call(self, inputs).")
+
+    def check_input_shape(self, input_shape: Shape) -> None:
+        """Raises `InvalidDataError` when inputs of that shape cannot go in."""
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments as plain data.
+
+        Raises:
+            NotImplementedError: If a subclass has constructor arguments that it does not list.
+        """
+        return {"name": self.name, "trainable": self.trainable, "dtype": self.dtype}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        """Rebuilds the layer, without weights, from `get_config()`."""
+        return cls(**config)
+
+    # -- variables ---------------------------------------------------------------------------
+
+    def add_weight(
+        self,
+        shape: Sequence[int | None] = (),
+        initializer: Any = "glorot_uniform",
+        *,
+        name: str | None = None,
+        trainable: bool = True,
+        dtype: Any = None,
+    ) -> Variable:
+        """Declares a variable of this layer.
+
+        Args:
+            shape: Its shape; every dimension must be known.
+            initializer: A name, an instance, or a callable of a shape.
+            name: Its name, `"kernel"` for example.
+            trainable: Whether an optimizer may change it.
+            dtype: The type of the elements; float32 when None.
+
+        Returns:
+            The variable.
+        """
+        if any(not isinstance(n, int | np.integer) or n < 0 for n in shape):
+            raise InvalidArgumentError(
+                explain(
+                    f"{self._where()}: add_weight got the shape {tuple(shape)}, expected known "
+                    "sizes of at least 0.",
+                    "A dimension that is None has no size yet; give the model an input shape.",
+                )
+            )
+        value = initializers.get(initializer)(
+            tuple(int(n) for n in shape if n is not None), dtype=dtype
+        )
+        variable = Variable(
+            value, name=name or f"variable_{len(self._own_variables)}", trainable=trainable
+        )
+        self._own_variables.append(variable)
+        return variable
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        layers = [value] if isinstance(value, Layer) else []
+        if isinstance(value, list | tuple) and not name.startswith("_"):
+            layers = [item for item in value if isinstance(item, Layer)]
+        known = self.__dict__.get("_sublayers")
+        if known is not None:
+            known.extend(layer for layer in layers if not any(layer is k for k in known))
+        object.__setattr__(self, name, value)
+
+    def children(self) -> list[tuple[str, Layer]]:
+        """Returns the layers inside this one, each with the name it has in here."""
+        return list(_uniquely_named(self._sublayers))
+
+    def walk(self, path: str = "", trainable: bool = True) -> Iterator[tuple[str, Variable, bool]]:
+        """Yields (path, variable, effectively trainable) of this layer and those inside it."""
+        here = trainable and self.trainable
+        for variable in self._own_variables:
+            yield f"{path}{variable.name}", variable, here and variable.trainable
+        for name, child in self.children():
+            yield from child.walk(f"{path}{name}/", here)
+
+    @property
+    def variables(self) -> list[Variable]:
+        """All variables, each once: own ones in creation order, then those of inner layers."""
+        return _each_once(variable for _, variable, _ in self.walk())
+
+    weights = variables
+
+    @property
+    def trainable_weights(self) -> list[Variable]:
+        """The variables that training changes."""
+        return _each_once(variable for _, variable, trainable in self.walk() if trainable)
+
+    trainable_variables = trainable_weights
+
+    @property
+    def non_trainable_weights(self) -> list[Variable]:
+        """The variables that training leaves alone: frozen ones and moving averages."""
+        trained = {id(variable) for variable in self.trainable_weights}
+        return [variable for variable in self.variables if id(variable) not in trained]
+
+    non_trainable_variables = non_trainable_weights
+
+    def count_params(self) -> int:
+        """Returns the number of elements of all variables."""
+        return sum(variable.size for variable in self.variables)
+
+    def get_weights(self) -> list[np.ndarray]:
+        """Returns copies of all variables' values, in creation order."""
+        return [variable.numpy() for variable in self.variables]
+
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Replaces all variables' values, all or none.
+
+        Args:
+            weights: One array for each variable, in the order of `get_weights()`.
+
+        Raises:
+            InvalidDataError: If the number of arrays or any shape differs; nothing is changed.
+        """
+        variables = self.variables
+        shapes = [tuple(np.shape(weight)) for weight in weights]
+        expected = [variable.shape for variable in variables]
+        if shapes != expected:
+            raise InvalidDataError(
+                explain(
+                    f"{self._where()}: set_weights got {len(shapes)} arrays of shapes {shapes}, "
+                    f"expected {len(expected)} of shapes {expected}.",
+                    None if self.built else "The layer has no variables before it is built.",
+                    "Give the arrays that get_weights() of an equal layer returns.",
+                )
+            )
+        for variable, weight in zip(variables, weights, strict=True):
+            variable.assign(weight)
+
+    # -- calling -----------------------------------------------------------------------------
+
+    def __call__(self, inputs: Any, *args: Any, training: bool | None = None, **kwargs: Any) -> Any:
+        """Computes the layer's output for a batch.
+
+        Args:
+            inputs: An array (batch, ...), or several if the layer takes several.
+            *args: Whatever else `call` takes.
+            training: Whether to behave as in training; None means as the surroundings do.
+            **kwargs: Whatever else `call` takes.
+        """
+        scope = current_scope()
+        if scope is None:
+            with entered(Scope(training=bool(training))):
+                return self(inputs, *args, training=training, **kwargs)
+        inputs = jax.tree.map(_as_input, inputs)
+        self.ensure_built(_shape_of(inputs))
+        self.check_input_shape(_shape_of(inputs))
+        mode = scope.training if training is None else bool(training)
+        with scope.inside(self.name):
+            output = self._call_in_mode(scope, mode, inputs, *args, **kwargs)
+            if isinstance(output, jax.Array):
+                scope.tap(output)
+        return output
+
+    def _call_in_mode(self, scope: Scope, training: bool, *args: Any, **kwargs: Any) -> Any:
+        outside, scope.training = scope.training, training
+        try:
+            if self._call_takes_training:
+                kwargs["training"] = training
+            return self.call(*args, **kwargs)
+        finally:
+            scope.training = outside
+
+    @cached_property
+    def _call_takes_training(self) -> bool:
+        parameters = inspect.signature(self.call).parameters
+        return "training" in parameters
+
+    def ensure_built(self, input_shape: Any) -> None:
+        """Builds the layer for an input shape unless it is built already."""
+        if self.built:
+            return
+        self.check_input_shape(input_shape)
+        self.build(input_shape)
+        self.built = True
+        self.build_shape = input_shape
+
+    def next_key(self) -> Array:
+        """Returns a random key of this layer's own; each is used once."""
+        scope = current_scope()
+        if scope is None:
+            raise RuntimeError(f"{self._where()}: next_key() works inside call() only.")
+        return scope.next_key()
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Returns the output's shape, the batch as None, for an input's shape.
+
+        Layers whose output shape follows from their `call` need not write this.
+        """
+        self.ensure_built(input_shape)
+        filled = jax.tree.map(_concrete, input_shape, is_leaf=_is_shape)
+
+        def trace(inputs: Any) -> Any:
+            with entered(Scope()):
+                return self(inputs)
+
+        output = jax.eval_shape(trace, filled)
+        return jax.tree.map(lambda leaf: (None, *leaf.shape[1:]), output)
+
+    # -- names and messages ------------------------------------------------------------------
+
+    def adopt_name(self, model: Any, taken: set[str]) -> None:
+        """Joins a model: an automatic name gives way to one that is free wherever it is used."""
+        if self._auto_named:
+            elsewhere = {
+                other.name
+                for m in self._models
+                if m is not model
+                for other in m.layers
+                if other is not self
+            }
+            self.name = _free_name(self.name, snake_case(type(self).__name__), taken | elsewhere)
+        elif self.name in taken:
+            raise InvalidArgumentError(
+                explain(
+                    f"Two layers are named {self.name!r}; names are unique in a model.",
+                    f"Type {type(self).__name__}(..., name='another_name').",
+                )
+            )
+        self._models.add(model)
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether more than one model uses this very layer, and so its weights."""
+        return len(self._models) > 1
+
+    def _where(self) -> str:
+        return f"Layer {self.name!r} ({type(self).__name__})"
+
+    def _refuse_unknown(self, unknown: dict[str, Any]) -> None:
+        names = [n for n in inspect.signature(type(self).__init__).parameters if n != "self"]
+        valid = {*names, "name", "trainable", "dtype", "input_shape"} - {"kwargs", "unknown"}
+        first = next(iter(unknown))
+        raise InvalidArgumentError(
+            explain(
+                f"{type(self).__name__} got the unknown argument {first!r}.",
+                nearest(first, valid),
+            )
+        )
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} name={self.name!r} built={self.built}>"
+
+
+def get(identifier: Any) -> Layer:
+    """Returns the layer that a configuration stands for, or the layer itself.
+
+    Raises:
+        InvalidArgumentError: If it is neither; an unknown class name offers the nearest one.
+    """
+    if isinstance(identifier, Layer):
+        return identifier
+    if isinstance(identifier, dict) and "class_name" in identifier:
+        own = custom_class(identifier["class_name"])
+        if own is not None:
+            return own.from_config(dict(identifier.get("config") or {}))  # pyright: ignore[reportAttributeAccessIssue]  # a registered layer has it
+        return registry.build(identifier)
+    raise InvalidArgumentError(
+        explain(
+            f"A layer cannot be {identifier!r}.",
+            "Give a layer instance, such as ek.layers.Dense(10).",
+        )
+    )
+
+
+def require_built(layer: Layer, wanted: str) -> None:
+    """Raises `NotBuiltError` unless the layer's input shape is known."""
+    if not layer.built:
+        raise NotBuiltError(
+            explain(
+                f"{wanted} of {layer.name!r} is not known yet: no input shape was given.",
+                "Put ek.Input(shape=(features,)) first, call model.build((None, features)), "
+                "or fit the model once.",
+            )
+        )
+
+
+def describe(layer: Any) -> Any:
+    """Writes an activation, initializer or layer down for a configuration."""
+    if layer is None or isinstance(layer, str | int | float | bool):
+        return layer
+    if hasattr(layer, "get_config"):
+        return serialize(layer)
+    return getattr(layer, "__name__", repr(layer))
+
+
+def _as_input(value: Any) -> Array:
+    if isinstance(value, jax.Array):
+        array = value
+    else:
+        given = np.asarray(value)
+        if given.dtype.kind not in "iufb":
+            raise InvalidDataError(
+                explain(
+                    f"An input has the type {given.dtype}, expected numbers.",
+                    "Encode text and categories as numbers first.",
+                )
+            )
+        array = jnp.asarray(given.astype(np.float32) if given.dtype.kind == "f" else given)
+    return array
+
+
+def as_float(value: Array) -> Array:
+    """Returns the values as float32; integers (images, say) are converted as they are."""
+    return value if value.dtype == jnp.float32 else value.astype(jnp.float32)
+
+
+def _shape_of(inputs: Any) -> Any:
+    return jax.tree.map(lambda leaf: (None, *leaf.shape[1:]) if leaf.ndim else (), inputs)
+
+
+def _is_shape(value: Any) -> bool:
+    return isinstance(value, tuple) and all(n is None or isinstance(n, int) for n in value)
+
+
+def _concrete(shape: Shape) -> jax.ShapeDtypeStruct:
+    sizes = tuple(_BATCH_STAND_IN if n is None else n for n in shape)
+    return jax.ShapeDtypeStruct(sizes, jnp.float32)
+
+
+def _each_once(variables: Any) -> list[Variable]:
+    return list({id(variable): variable for variable in variables}.values())
+
+
+def _uniquely_named(layers: Sequence[Layer]) -> Iterator[tuple[str, Layer]]:
+    taken: set[str] = set()
+    for layer in layers:
+        name = layer.name if layer.name not in taken else _free_name("", layer.name, taken)
+        taken.add(name)
+        yield name, layer
+
+
+def _free_name(current: str, base: str, taken: set[str]) -> str:
+    if current and current not in taken:
+        return current
+    candidates = (base if n == 0 else f"{base}_{n}" for n in range(len(taken) + 1))
+    return next(name for name in candidates if name not in taken)
+
+
+def _checked_name(cls: type, name: str | None) -> str:
+    if name is None:
+        return snake_case(cls.__name__)
+    if not isinstance(name, str) or not name or "/" in name:
+        raise InvalidArgumentError(
+            explain(
+                f"{cls.__name__}(name): got {name!r}, expected a non-empty text without '/'.",
+                "Type a name such as 'hidden_1'.",
+            )
+        )
+    return name
+
+
+def _checked_dtype(cls: type, dtype: Any) -> str:
+    if dtype is not None and str(np.dtype(dtype)) != "float32":
+        raise InvalidArgumentError(
+            explain(
+                f"{cls.__name__}(dtype): got {dtype!r}, expected 'float32'.",
+                "Leave dtype out: variables are float32.",
+            )
+        )
+    return "float32"
+
+
+def _declared_shape(cls: type, shape: Sequence[int] | int | None) -> Shape | None:
+    if shape is None:
+        return None
+    sizes = (shape,) if isinstance(shape, int) else tuple(shape)
+    wrong: list[Any] = [n for n in sizes if n is not None and not (isinstance(n, int) and n > 0)]
+    if wrong:
+        raise InvalidArgumentError(
+            explain(
+                f"{cls.__name__}(input_shape): got {tuple(sizes)}, expected positive integers, "
+                "without the batch.",
+                "Type input_shape=[28, 28] for images of 28 x 28.",
+            )
+        )
+    return (None, *sizes)

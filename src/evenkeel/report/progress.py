@@ -1,0 +1,115 @@
+"""What a person sees while a run goes on: a progress display, or one line an epoch."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from evenkeel.engine.hooks import Callback, Logs
+from evenkeel.errors import InvalidArgumentError, explain
+
+
+def display_for(verbose: Any) -> list[Callback]:
+    """Returns the display that a `verbose` argument asks for, as a list of none or one.
+
+    Args:
+        verbose: 0, 1, 2 or "auto": 1 in a terminal, 0 elsewhere.
+    """
+    if verbose == "auto":
+        verbose = 1 if sys.stdout.isatty() else 0
+    if verbose not in (0, 1, 2):
+        raise InvalidArgumentError(
+            explain(
+                f"verbose: got {verbose!r}, expected 0, 1, 2 or 'auto'.",
+                "Type verbose=0 for silence, 1 for a progress display, 2 for a line an epoch.",
+            )
+        )
+    if verbose == 0:
+        return []
+    return [ProgressDisplay() if verbose == 1 and sys.stdout.isatty() else EpochLines()]
+
+
+class EpochLines(Callback):
+    """One line an epoch: seconds, steps a second, and the logs."""
+
+    def __init__(self) -> None:
+        self._console = Console(highlight=False, soft_wrap=True)
+        self._started = time.perf_counter()
+        self._steps = 0
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        """Starts the clock."""
+        self._started = time.perf_counter()
+
+    def on_progress(self, step: int, steps: int | None, logs: Logs | None = None) -> None:
+        """Remembers how far the epoch is."""
+        self._steps = step
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """Prints the line."""
+        seconds = time.perf_counter() - self._started
+        total = (self.params or {}).get("epochs", epoch + 1)
+        self._console.print(
+            f"Epoch {epoch + 1}/{total}  {seconds:.1f}s  {self._steps / seconds:,.0f} steps/s  "
+            f"{as_text(logs)}",
+            markup=False,
+        )
+
+    def on_test_end(self, logs: Logs | None = None) -> None:
+        """Prints an evaluation's logs."""
+        self._console.print(as_text(logs), markup=False)
+
+
+class ProgressDisplay(EpochLines):
+    """A bar within the epoch, with rate, remaining time and the logs so far; then a line."""
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        """Puts the display up."""
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[done]}"),
+            TimeRemainingColumn(compact=True),
+            TextColumn("{task.fields[logs]}"),
+            console=self._console,
+            transient=True,
+            auto_refresh=False,
+        )
+        self._bar.start()
+        self._task: TaskID | None = None
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        """Starts a new bar."""
+        super().on_epoch_begin(epoch, logs)
+        params = self.params or {}
+        label = f"Epoch {epoch + 1}/{params.get('epochs', epoch + 1)}"
+        self._task = self._bar.add_task(label, total=params.get("steps"), done="", logs="")
+
+    def on_progress(self, step: int, steps: int | None, logs: Logs | None = None) -> None:
+        """Moves the bar."""
+        super().on_progress(step, steps, logs)
+        if self._task is None:
+            return
+        rate = step / max(time.perf_counter() - self._started, 1e-9)
+        done = f"{step}/{steps or '?'}  {rate:,.0f} steps/s"
+        self._bar.update(self._task, completed=step, done=done, logs=as_text(logs), refresh=True)
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """Replaces the bar by a line."""
+        if self._task is not None:
+            self._bar.remove_task(self._task)
+            self._task = None
+        super().on_epoch_end(epoch, logs)
+
+    def close(self) -> None:
+        """Takes the display down."""
+        self._bar.stop()
+
+
+def as_text(logs: Logs | None) -> str:
+    """Writes logs as `loss 0.1234  accuracy 0.9876`."""
+    return "  ".join(f"{name} {value:.4g}" for name, value in (logs or {}).items())

@@ -1,0 +1,273 @@
+"""Model files: one safetensors file with the configuration in its header.
+
+A file holds names and numbers, never code, and none runs when it is opened. A checksum covers
+everything in it. What does not match is refused whole, naming the first entry that differs;
+nothing is loaded halfway.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from evenkeel import losses, metrics, optimizers
+from evenkeel.engine.plan import surviving_slots
+from evenkeel.errors import EvenkeelError, FileRefusedError, InvalidArgumentError, explain
+from evenkeel.layers.base import get as get_layer
+from evenkeel.layers.base import registry as layer_registry
+from evenkeel.network import named_variables
+from evenkeel.registry import register, registered_name, serialize
+
+__all__ = ["load_model", "register", "register_keras_serializable", "save_model"]
+
+FORMAT = 1
+_HEADER = "evenkeel"
+
+# Keras's name for the same decorator.
+register_keras_serializable = register
+
+
+def save_model(model: Any, path: Path, *, overwrite: bool, include_compile: bool) -> None:
+    """Writes a model to a file, completely or not at all. See `Model.save`."""
+    if path.exists() and not overwrite:
+        raise FileExistsError(
+            explain(f"{path} exists.", "Give another name, or overwrite=True to replace it.")
+        )
+    if not path.parent.is_dir():
+        raise FileNotFoundError(
+            explain(f"The folder {path.parent} does not exist.", f"Make it: mkdir {path.parent}")
+        )
+    _refuse_unregistered(model)
+    tensors = {f"weights/{name}": v.numpy() for name, v in named_variables(model).items()}
+    compiled = include_compile and model.optimizer is not None
+    if compiled:
+        tensors |= _slot_tensors(model.optimizer.slots)
+    header = {
+        "format": FORMAT,
+        "model": serialize(model),
+        "compile": _compile_config(model) if compiled else None,
+    }
+    text = json.dumps(header, sort_keys=True, default=_plain)
+    metadata = {_HEADER: text, "checksum": _checksum(text, tensors)}
+    # C order is what the format stores; other arrays would be written scrambled.
+    contiguous = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
+    _write_whole(path, save(contiguous, metadata=metadata))
+
+
+def load_model(path: Path, *, custom_objects: dict[str, type] | None, compile: bool) -> Any:
+    """Opens a model file. See `models.load_model`."""
+    header, tensors = read_file(path)
+    model = _rebuild(path, header, custom_objects)
+    _fill_weights(path, model, tensors)
+    if compile and header["compile"] is not None:
+        _restore_compile(path, model, header["compile"], tensors)
+    return model
+
+
+def read_file(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Reads and verifies a model file: its header and its arrays.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        FileRefusedError: If it is not an evenkeel model, or damaged.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(
+            explain(f"There is no file {path}.", "Give the file that model.save wrote.")
+        )
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
+    except (SafetensorError, OSError, ValueError, TypeError, KeyError) as error:
+        raise FileRefusedError(
+            explain(
+                f"{path} is no readable safetensors file ({error}).",
+                "It is cut off, damaged, or of another kind; nothing was loaded.",
+                "Save the model again, or take another copy of the file.",
+            )
+        ) from None
+    if _HEADER not in metadata:
+        raise FileRefusedError(
+            explain(
+                f"{path} is a safetensors file, but not an evenkeel model: its header has no "
+                f"{_HEADER!r} entry.",
+                "Build the model in code and set its weights with model.set_weights.",
+            )
+        )
+    if metadata.get("checksum") != _checksum(metadata[_HEADER], tensors):
+        raise FileRefusedError(
+            explain(
+                f"{path} is damaged: its content does not match its checksum.",
+                "Nothing was loaded. Save the model again, or take another copy of the file.",
+            )
+        )
+    header = json.loads(metadata[_HEADER])
+    if header.get("format") != FORMAT:
+        raise FileRefusedError(
+            explain(
+                f"{path} has the file format {header.get('format')}, this version reads {FORMAT}.",
+                "Open it with the version of evenkeel that wrote it, or a newer one.",
+            )
+        )
+    return header, tensors
+
+
+def _rebuild(path: Path, header: dict[str, Any], custom: dict[str, type] | None) -> Any:
+    description = header["model"]
+    known = (custom or {}).get(description["class_name"].rpartition(">")[2])
+    try:
+        with _registered(custom or {}):
+            model = known.from_config(description["config"]) if known else get_layer(description)  # pyright: ignore[reportAttributeAccessIssue]  # a model class has it
+        if not model.built:
+            model.build((None, *description["config"]["input_shape"]))
+    except (EvenkeelError, TypeError, KeyError, ValueError) as error:
+        raise FileRefusedError(
+            explain(
+                f"{path}: the network in it cannot be built here: {error}",
+                "If a layer of it is your own, decorate its class with @ek.saving.register, or "
+                "pass custom_objects={'ClassName': ClassName}.",
+            )
+        ) from error
+    return model
+
+
+class _registered:  # noqa: N801  # used like a function
+    """Makes classes known to the layer registry for a while."""
+
+    def __init__(self, classes: dict[str, type]):
+        self._classes = classes
+
+    def __enter__(self) -> None:
+        members = layer_registry._members
+        self._before = dict(members)
+        for name, cls in self._classes.items():
+            members[name] = members[registered_name(cls)] = cls
+
+    def __exit__(self, *_: object) -> None:
+        members = layer_registry._members
+        members.clear()
+        members.update(self._before)
+
+
+def _fill_weights(path: Path, model: Any, tensors: dict[str, np.ndarray]) -> None:
+    variables = {f"weights/{name}": v for name, v in named_variables(model).items()}
+    found = {name for name in tensors if name.startswith("weights/")}
+    for name in sorted(set(variables) ^ found):
+        side = "lacks" if name in variables else "has an unexpected"
+        raise FileRefusedError(
+            explain(
+                f"{path} {side} entry {name!r} for the network that its header describes.",
+                "Nothing was loaded. The file was changed after it was written; save it again.",
+            )
+        )
+    for name, variable in variables.items():
+        if tensors[name].shape != variable.shape:
+            raise FileRefusedError(
+                explain(
+                    f"{path}: {name!r} has shape {tensors[name].shape}, the network expects "
+                    f"{variable.shape}.",
+                    "Nothing was loaded. The file was changed after it was written; save it again.",
+                )
+            )
+    for name, variable in variables.items():
+        variable.assign(tensors[name])
+
+
+def _compile_config(model: Any) -> dict[str, Any]:
+    return {
+        "optimizer": serialize(model.optimizer),
+        "iterations": model.optimizer.iterations,
+        "rate_factor": model.optimizer.rate_factor,
+        "loss": serialize(model.loss),
+        "metrics": [serialize(metric) for metric in model.metrics],
+    }
+
+
+def _restore_compile(
+    path: Path, model: Any, config: dict[str, Any], tensors: dict[str, np.ndarray]
+) -> None:
+    try:
+        model.compile(
+            optimizer=optimizers.get(config["optimizer"]),
+            loss=losses.get(config["loss"]),
+            metrics=[metrics.get(metric) for metric in config["metrics"]],
+        )
+    except (EvenkeelError, TypeError) as error:
+        raise FileRefusedError(
+            explain(
+                f"{path}: its loss, metrics or optimizer cannot be built here: {error}",
+                "Type load_model(path, compile=False), and compile the model yourself.",
+            )
+        ) from error
+    model.optimizer.iterations = config["iterations"]
+    trained = named_variables(model, wanted={"trainable": True})
+    template = surviving_slots(model.optimizer, {p: v._value for p, v in trained.items()})
+    paths = jax.tree_util.tree_flatten_with_path(template)[0]
+    names = ["slots/" + jax.tree_util.keystr(key, simple=True, separator="|") for key, _ in paths]
+    if all(name in tensors for name in names):
+        leaves = [jax.numpy.asarray(tensors[name]) for name in names]
+        model.optimizer.slots = jax.tree.unflatten(jax.tree.structure(template), leaves)
+
+
+def _slot_tensors(slots: Any) -> dict[str, np.ndarray]:
+    leaves = jax.tree_util.tree_flatten_with_path(slots)[0]
+    return {
+        "slots/" + jax.tree_util.keystr(key, simple=True, separator="|"): np.asarray(leaf)
+        for key, leaf in leaves
+    }
+
+
+def _refuse_unregistered(model: Any) -> None:
+    for layer in [model, *(layer for _, layer in model.children())]:
+        cls = type(layer)
+        name = registered_name(cls)
+        if ">" not in name and layer_registry._members.get(name) is not cls:
+            raise InvalidArgumentError(
+                explain(
+                    f"{cls.__name__} is a class of yours that files cannot name yet.",
+                    "A file holds no code, so the class must be registered to be found again.",
+                    f"Decorate it: @ek.saving.register above class {cls.__name__}, and give it a "
+                    "get_config that returns its constructor's arguments.",
+                )
+            )
+
+
+def _checksum(header: str, tensors: dict[str, np.ndarray]) -> str:
+    digest = hashlib.sha256(header.encode())
+    for name in sorted(tensors):
+        array = np.ascontiguousarray(tensors[name])
+        digest.update(f"{name}:{array.dtype}:{array.shape}".encode())
+        digest.update(array.data if array.size else b"")
+    return digest.hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    raise InvalidArgumentError(
+        explain(
+            f"A configuration contains {value!r}, which a file cannot hold.",
+            "Let get_config return numbers, texts, lists and dicts only.",
+        )
+    )
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
