@@ -334,7 +334,12 @@ def get(identifier: Any) -> Any:
 
 
 def name_of(activation: Any) -> str | None:
-    """Returns the name of a built-in activation, or None for anything else."""
+    """Returns the name of a built-in activation, or None for anything else.
+
+    Example:
+        >>> name_of(elu)
+        'elu'
+    """
     return registry.name_of(activation)
 
 

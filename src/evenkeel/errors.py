@@ -8,6 +8,7 @@ also the built-in exception that a caller would expect to catch.
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterable
 
 
@@ -79,7 +80,11 @@ def nearest(name: str, valid: Iterable[str]) -> str:
 
 
 def require(condition: bool, *parts: str | None) -> None:
-    """Raises `InvalidArgumentError` with the given parts unless the condition holds."""
+    """Raises `InvalidArgumentError` with the given parts unless the condition holds.
+
+    Example:
+        >>> require(2 > 1, "2 is not above 1.", "Count again.")
+    """
     if not condition:
         raise InvalidArgumentError(explain(*parts))
 
@@ -96,12 +101,21 @@ def positive_integer(where: str, value: object) -> int:
 
     Raises:
         InvalidArgumentError: If it is not an integer of at least 1.
+
+    Example:
+        >>> positive_integer("Dense(units)", 10)
+        10
     """
     return integer_at_least(1, where, value)
 
 
 def integer_at_least(smallest: int, where: str, value: object) -> int:
-    """Checks an integer against its smallest allowed value and returns it as an int."""
+    """Checks an integer against its smallest allowed value and returns it as an int.
+
+    Example:
+        >>> integer_at_least(0, "fit(initial_epoch)", 0)
+        0
+    """
     whole = getattr(value, "__index__", None)
     if whole is None or isinstance(value, bool) or whole() < smallest:
         raise InvalidArgumentError(
@@ -128,7 +142,7 @@ def number_in(
         where: The argument as a user knows it, such as `"Dropout(rate)"`.
         value: What was given.
         low: The lower end.
-        high: The upper end; may be infinite.
+        high: The upper end; may be infinite, while the number may not.
         low_open: Whether the lower end itself is excluded.
         high_open: Whether the upper end itself is excluded.
 
@@ -136,7 +150,7 @@ def number_in(
         The number as a float.
 
     Raises:
-        InvalidArgumentError: If it is no number, not a number (NaN), or outside.
+        InvalidArgumentError: If it is no number, NaN, infinite, or outside.
 
     Example:
         >>> number_in("Dropout(rate)", 0.5, 0, 1, high_open=True)
@@ -148,8 +162,10 @@ def number_in(
         number = float("nan")
     above = number > low if low_open else number >= low
     below = number < high if high_open else number <= high
-    if not (above and below) or isinstance(value, bool):
-        interval = f"{'(' if low_open else '['}{low:g}, {high:g}{')' if high_open else ']'}"
+    if not (above and below and math.isfinite(number)) or isinstance(value, bool):
+        left = "(" if low_open or math.isinf(low) else "["
+        right = ")" if high_open or math.isinf(high) else "]"
+        interval = f"{left}{low:g}, {high:g}{right}"
         raise InvalidArgumentError(
             explain(
                 f"{where}: got {value!r}, expected a number in {interval}.",

@@ -15,7 +15,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from evenkeel.errors import InvalidArgumentError, explain, nearest, number_in
+from evenkeel.errors import (
+    InvalidArgumentError,
+    explain,
+    integer_at_least,
+    nearest,
+    number_in,
+)
 from evenkeel.randomness import generator, next_seed
 from evenkeel.registry import Registry
 
@@ -33,13 +39,22 @@ class Initializer:
     names make up the configuration.
 
     Args:
-        seed: With an integer, every call returns the same values; with None, each call draws on.
+        seed: With an integer of at least 0, every call returns the same values; with None, each
+            call draws on.
+
+    Example:
+        >>> class Alternating(Initializer):
+        ...     def draw(self, shape, random):
+        ...         return (np.arange(math.prod(shape)) % 2).reshape(shape)
+        >>> Alternating()((3,))
+        array([0., 1., 0.], dtype=float32)
     """
 
     _settings: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, seed: int | None = None):
-        self.seed = seed
+        where = f"{type(self).__name__}(seed)"
+        self.seed = None if seed is None else integer_at_least(0, where, seed)
 
     def __call__(self, shape: Sequence[int], dtype: Any = None) -> np.ndarray:
         """Draws values.
@@ -86,7 +101,7 @@ def fans(shape: Sequence[int]) -> tuple[float, float]:
     return float(window * shape[-2]), float(window * shape[-1])
 
 
-def truncated_normal(
+def _truncated_draw(
     shape: tuple[int, ...], random: np.random.Generator, limit: float = 2.0
 ) -> np.ndarray:
     """Draws from a unit normal and redraws whatever lies beyond `limit` standard deviations."""
@@ -150,7 +165,7 @@ class VarianceScaling(Initializer):
             return random.uniform(-limit, limit, shape)
         if self.distribution == "untruncated_normal":
             return random.normal(0.0, math.sqrt(variance), shape)
-        return truncated_normal(shape, random) * (math.sqrt(variance) / TRUNCATED_NORMAL_STDDEV)
+        return _truncated_draw(shape, random) * (math.sqrt(variance) / TRUNCATED_NORMAL_STDDEV)
 
 
 class _NamedScaling(VarianceScaling):
@@ -323,7 +338,7 @@ class Constant(Initializer):
 
     def __init__(self, value: float = 0.0):
         super().__init__(None)
-        self.value = value
+        self.value = number_in("Constant(value)", value, -math.inf, math.inf)
 
     def draw(self, shape: tuple[int, ...], random: np.random.Generator) -> np.ndarray:
         """Returns the value, repeated."""
@@ -352,7 +367,7 @@ class RandomNormal(Initializer):
 
     def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: int | None = None):
         super().__init__(seed)
-        self.mean = mean
+        self.mean = number_in(f"{type(self).__name__}(mean)", mean, -math.inf, math.inf)
         self.stddev = number_in(f"{type(self).__name__}(stddev)", stddev, 0, math.inf)
 
     def draw(self, shape: tuple[int, ...], random: np.random.Generator) -> np.ndarray:
@@ -378,7 +393,7 @@ class TruncatedNormal(RandomNormal):
 
     def draw(self, shape: tuple[int, ...], random: np.random.Generator) -> np.ndarray:
         """Draws from the truncated normal."""
-        return self.mean + self.stddev * truncated_normal(shape, random)
+        return self.mean + self.stddev * _truncated_draw(shape, random)
 
 
 @registry.register()
@@ -399,8 +414,8 @@ class RandomUniform(Initializer):
 
     def __init__(self, minval: float = -0.05, maxval: float = 0.05, seed: int | None = None):
         super().__init__(seed)
-        self.minval = minval
-        self.maxval = number_in("RandomUniform(maxval)", maxval, minval, math.inf)
+        self.minval = number_in("RandomUniform(minval)", minval, -math.inf, math.inf)
+        self.maxval = number_in("RandomUniform(maxval)", maxval, self.minval, math.inf)
 
     def draw(self, shape: tuple[int, ...], random: np.random.Generator) -> np.ndarray:
         """Draws from U(minval, maxval)."""
@@ -450,4 +465,5 @@ lecun_normal, lecun_uniform = LecunNormal, LecunUniform
 he_normal, he_uniform = HeNormal, HeUniform
 zeros, ones, constant = Zeros, Ones, Constant
 random_normal, random_uniform = RandomNormal, RandomUniform
+truncated_normal = TruncatedNormal
 variance_scaling = VarianceScaling

@@ -31,6 +31,10 @@ def align(y_true: Array, y_pred: Array) -> Array:
     """Gives targets (batch,) the shape of an output (batch, 1), and the other way round.
 
     Without it, arithmetic between the two would silently broadcast to (batch, batch).
+
+    Example:
+        >>> align(jnp.zeros((8,)), jnp.zeros((8, 1))).shape
+        (8, 1)
     """
     if y_true.ndim == y_pred.ndim - 1 and y_pred.shape[-1] == 1:
         return y_true[..., None]
@@ -40,7 +44,12 @@ def align(y_true: Array, y_pred: Array) -> Array:
 
 
 def weighted_mean(values: Array, weight: Array | None) -> Array:
-    """Reduces values (batch, ...) to their weighted sum over their number."""
+    """Reduces values (batch, ...) to their weighted sum over their number.
+
+    Example:
+        >>> float(weighted_mean(jnp.array([1.0, 2.0]), jnp.array([1.0, 0.5])))
+        1.0
+    """
     if weight is None:
         return jnp.mean(values)
     spread = weight.reshape(weight.shape + (1,) * (values.ndim - weight.ndim))
@@ -53,6 +62,13 @@ class Loss:
     Args:
         name: The name in messages; the snake-case class name when None.
         reduction: Only `"sum_over_batch_size"`.
+
+    Example:
+        >>> class Quartic(Loss):
+        ...     def values(self, y_true, y_pred, noted=None):
+        ...         return jnp.mean((y_true - y_pred) ** 4, axis=-1)
+        >>> float(Quartic()([[0.0]], [[2.0]]))
+        16.0
     """
 
     target_kind: ClassVar[TargetKind | None] = None
@@ -267,7 +283,12 @@ class SparseCategoricalCrossentropy(_CrossEntropy):
 
 
 def one_hot_mask(labels: Array, y_pred: Array) -> Array:
-    """Returns True where a class is the label's, in the shape of the output."""
+    """Returns True where a class is the label's, in the shape of the output.
+
+    Example:
+        >>> one_hot_mask(jnp.array([1]), jnp.zeros((1, 3))).tolist()
+        [[False, True, False]]
+    """
     if labels.ndim == y_pred.ndim:
         labels = labels[..., 0]
     classes = jax.lax.broadcasted_iota(jnp.int32, y_pred.shape, y_pred.ndim - 1)
@@ -346,12 +367,17 @@ def get(identifier: Any) -> Loss:
     )
 
 
-def _as_function(loss: Loss) -> Callable[[Any, Any], Array]:
+def _as_function(loss: Loss, targets: str = "[[0.0, 1.0]]") -> Callable[[Any, Any], Array]:
     def function(y_true: Any, y_pred: Any) -> Array:
         return loss.values(jnp.asarray(y_true), jnp.asarray(y_pred, jnp.float32))
 
     function.__name__ = loss.name
-    function.__doc__ = f"The values of `{type(loss).__name__}`, one a row, unreduced."
+    function.__doc__ = f"""The values of `{type(loss).__name__}`, one a row, unreduced.
+
+    Example:
+        >>> {loss.name}({targets}, [[0.5, 0.5]]).shape
+        (1,)
+    """
     return function
 
 
@@ -361,7 +387,7 @@ mean_absolute_error = _as_function(MeanAbsoluteError())
 huber = _as_function(Huber())
 binary_crossentropy = _as_function(BinaryCrossentropy())
 categorical_crossentropy = _as_function(CategoricalCrossentropy())
-sparse_categorical_crossentropy = _as_function(SparseCategoricalCrossentropy())
+sparse_categorical_crossentropy = _as_function(SparseCategoricalCrossentropy(), "[1]")
 
 _loss_of_function: dict[Any, Loss] = {
     mean_squared_error: MeanSquaredError(),

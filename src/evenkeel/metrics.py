@@ -32,6 +32,13 @@ class Metric:
 
     Args:
         name: The name in histories; the snake-case class name when None.
+
+    Example:
+        >>> metric = MeanAbsoluteError()
+        >>> metric.update_state([[0.0]], [[1.0]])
+        >>> metric.update_state([[0.0]], [[3.0]])
+        >>> float(metric.result())
+        2.0
     """
 
     _settings: ClassVar[tuple[str, ...]] = ()
@@ -88,7 +95,18 @@ class Metric:
 
 
 class MeanMetric(Metric):
-    """A weighted mean of one value a row; most metrics are one with their own `row_values`."""
+    """A weighted mean of one value a row; most metrics are one with their own `row_values`.
+
+    Args:
+        name: The name in histories.
+
+    Example:
+        >>> class WithinOne(MeanMetric):
+        ...     def row_values(self, y_true, y_pred):
+        ...         return jnp.all(jnp.abs(y_true - y_pred) <= 1.0, axis=-1)
+        >>> float(WithinOne()([[0.0], [0.0]], [[0.5], [1.5]]))
+        0.5
+    """
 
     def row_values(self, y_true: Array, y_pred: Array) -> Array:
         """Returns one value a row."""
@@ -195,6 +213,11 @@ class LossMetric(MeanMetric):
     Args:
         loss: The loss.
         name: The name in histories; the loss's when None.
+
+    Example:
+        >>> from evenkeel.losses import Huber
+        >>> float(LossMetric(Huber(delta=1.0))([[0.0]], [[3.0]]))
+        2.5
     """
 
     def __init__(self, loss: Loss, name: str | None = None):
@@ -536,6 +559,11 @@ class FunctionMetric(MeanMetric):
     Args:
         function: Returns one value a row, or a scalar for the batch.
         name: The name in histories; the function's own when None.
+
+    Example:
+        >>> largest = FunctionMetric(lambda y, p: jnp.max(jnp.abs(y - p), axis=-1))
+        >>> float(largest([[0.0, 0.0]], [[1.0, -2.0]]))
+        2.0
     """
 
     def __init__(self, function: Callable[..., Any], name: str | None = None):
@@ -604,6 +632,11 @@ def fitting_accuracy(
         target_shape: The shape of the targets, the batch first.
         output_shape: The shape of the output, the batch first.
         loss: The loss; under logits, a binary output is cut at 0 rather than at 0.5.
+
+    Example:
+        >>> loss = get_loss("sparse_categorical_crossentropy")
+        >>> fitting_accuracy(get("accuracy"), (None,), (None, 10), loss)
+        SparseCategoricalAccuracy()
     """
     if type(metric) is not Accuracy:
         return metric

@@ -37,7 +37,17 @@ register_keras_serializable = register
 
 
 def save_model(model: Any, path: Path, *, overwrite: bool, include_compile: bool) -> None:
-    """Writes a model to a file, completely or not at all. See `Model.save`."""
+    """Writes a model to a file, completely or not at all. See `Model.save`.
+
+    Example:
+        >>> import evenkeel as ek
+        >>> model = ek.Sequential([ek.layers.Dense(1, input_shape=[2])])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder, "model.safetensors")
+        ...     save_model(model, path, overwrite=True, include_compile=True)
+        ...     path.exists()
+        True
+    """
     if path.exists() and not overwrite:
         raise FileExistsError(
             explain(f"{path} exists.", "Give another name, or overwrite=True to replace it.")
@@ -48,13 +58,13 @@ def save_model(model: Any, path: Path, *, overwrite: bool, include_compile: bool
         )
     _refuse_unregistered(model)
     tensors = {f"weights/{name}": v.numpy() for name, v in named_variables(model).items()}
-    compiled = include_compile and model.optimizer is not None
-    if compiled:
-        tensors |= _slot_tensors(model.optimizer.slots)
+    optimizer = model.optimizer if include_compile else None
+    if optimizer is not None:
+        tensors |= _slot_tensors(optimizer.slots)
     header = {
         "format": FORMAT,
         "model": serialize(model),
-        "compile": _compile_config(model) if compiled else None,
+        "compile": None if optimizer is None else _compile_config(model),
     }
     text = json.dumps(header, sort_keys=True, default=_plain)
     metadata = {_HEADER: text, "checksum": _checksum(text, tensors)}
@@ -64,7 +74,17 @@ def save_model(model: Any, path: Path, *, overwrite: bool, include_compile: bool
 
 
 def load_model(path: Path, *, custom_objects: dict[str, type] | None, compile: bool) -> Any:
-    """Opens a model file. See `models.load_model`."""
+    """Opens a model file. See `models.load_model`.
+
+    Example:
+        >>> import evenkeel as ek
+        >>> model = ek.Sequential([ek.layers.Dense(1, input_shape=[2])])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder, "model.safetensors")
+        ...     model.save(path)
+        ...     load_model(path, custom_objects=None, compile=False).count_params()
+        3
+    """
     header, tensors = read_file(path)
     model = _rebuild(path, header, custom_objects)
     _fill_weights(path, model, tensors)

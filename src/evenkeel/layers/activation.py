@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from evenkeel import activations
-from evenkeel.errors import InvalidArgumentError, explain, number_in
+from evenkeel.errors import InvalidArgumentError, explain, number_in, require
 from evenkeel.layers.base import Layer, as_float, registry
 from evenkeel.network import Array
 
@@ -138,6 +138,11 @@ class Softmax(Layer):
 
     def __init__(self, axis: int = -1, **kwargs: Any):
         super().__init__(**kwargs)
+        require(
+            isinstance(axis, int) and not isinstance(axis, bool),
+            f"Softmax(axis): got {axis!r}, expected an integer.",
+            "Type axis=-1 for the last axis.",
+        )
         self.axis = axis
 
     def call(self, inputs: Array) -> Array:

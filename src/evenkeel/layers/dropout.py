@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from evenkeel.errors import number_in
+from evenkeel.errors import integer_at_least, number_in
 from evenkeel.layers.base import Layer, as_float, registry
 from evenkeel.network import Array
 
@@ -80,7 +80,8 @@ class Dropout(Layer):
         super().__init__(**kwargs)
         self.rate = number_in(f"{type(self).__name__}(rate)", rate, 0, 1)
         self.noise_shape = None if noise_shape is None else tuple(noise_shape)
-        self.seed = seed
+        where = f"{type(self).__name__}(seed)"
+        self.seed = None if seed is None else integer_at_least(0, where, seed)
 
     def call(self, inputs: Array, training: bool | None = None) -> Array:
         """Drops in training, passes inputs through otherwise."""

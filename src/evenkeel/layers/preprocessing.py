@@ -5,12 +5,13 @@ They are part of the model, so that a saved model takes the raw numbers that it 
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
-from evenkeel.errors import InvalidDataError, explain
+from evenkeel.errors import InvalidDataError, explain, number_in
 from evenkeel.layers.base import Layer, Shape, as_float, registry
 from evenkeel.network import Array
 
@@ -95,8 +96,8 @@ class Rescaling(Layer):
 
     def __init__(self, scale: float, offset: float = 0.0, **kwargs: Any):
         super().__init__(**kwargs)
-        self.scale = float(scale)
-        self.offset = float(offset)
+        self.scale = number_in("Rescaling(scale)", scale, -math.inf, math.inf)
+        self.offset = number_in("Rescaling(offset)", offset, -math.inf, math.inf)
 
     def call(self, inputs: Array) -> Array:
         """Computes scale · x + offset."""

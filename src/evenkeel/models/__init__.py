@@ -29,6 +29,15 @@ def load_model(
     Raises:
         FileNotFoundError: If there is no such file.
         FileRefusedError: If it is damaged, foreign, or names what does not exist here.
+
+    Example:
+        >>> import tempfile
+        >>> from evenkeel.layers import Dense
+        >>> model = Sequential([Dense(1, input_shape=[2])])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     model.save(f"{folder}/model.safetensors")
+        ...     load_model(f"{folder}/model.safetensors").count_params()
+        3
     """
     return saving.load_model(Path(path), custom_objects=custom_objects, compile=compile)
 
@@ -39,6 +48,13 @@ def clone_model(model: Any, weights: bool = False) -> Any:
     Args:
         model: The model.
         weights: Whether to copy the weights; fresh ones, as in Keras, when False.
+
+    Example:
+        >>> from evenkeel.layers import Dense
+        >>> model = Sequential([Dense(1, input_shape=[2])])
+        >>> clone = clone_model(model, weights=True)
+        >>> bool((clone.get_weights()[0] == model.get_weights()[0]).all())
+        True
     """
     if not isinstance(model, Model):
         raise InvalidArgumentError(

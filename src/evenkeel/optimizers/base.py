@@ -26,7 +26,17 @@ Slots = Any
 
 
 class Schedule(Protocol):
-    """A learning rate that depends on the step: called with a traced step count from 0."""
+    """A learning rate that depends on the step: called with a traced step count from 0.
+
+    Example:
+        >>> def halving(step):
+        ...     return 0.1 * 0.5 ** (step / 1000)
+        >>> from evenkeel.optimizers import SGD
+        >>> optimizer = SGD(learning_rate=halving)
+        >>> optimizer.iterations = 1000
+        >>> round(optimizer.learning_rate, 6)
+        0.05
+    """
 
     def __call__(self, step: Any) -> Any:
         """Returns the learning rate at a step."""
@@ -56,6 +66,15 @@ class Optimizer:
     Args:
         learning_rate: The step size, above 0, or a schedule: a callable of the step.
         name: The name in messages and files.
+
+    Example:
+        >>> class SignDescent(Optimizer):
+        ...     def init(self, params):
+        ...         return {}
+        ...     def update(self, gradients, slots, params, rate, step):
+        ...         return jax.tree.map(lambda g: -rate * jnp.sign(g), gradients), slots
+        >>> SignDescent(learning_rate=0.01)
+        SignDescent(learning_rate=0.01)
     """
 
     _settings: ClassVar[tuple[str, ...]] = ()
@@ -170,6 +189,11 @@ class OptaxOptimizer(Optimizer):
         transformation: What `optax.adam(1e-3)` and the like return: anything with `init` and
             `update`.
         name: The name in messages.
+
+    Example:
+        >>> import optax
+        >>> OptaxOptimizer(optax.sgd(0.1)).learning_rate
+        1.0
     """
 
     def __init__(self, transformation: Any, name: str | None = None):

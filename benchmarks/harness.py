@@ -1,0 +1,246 @@
+"""Running the sides of a comparison: a process each, and turns taken A B C A B C.
+
+Sides in one process would share thread pools and import each other's settings, so each has its
+own; all but one wait on their input at any moment. What to run is in `peers/`, what to make of the
+numbers in `report.py`.
+"""
+
+import contextlib
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.job import Job
+from benchmarks.peers import ALL, Spec
+
+ANSWER_SECONDS = 600.0
+SETTLE_SECONDS = 0.2
+"""Pause between turns: OpenMP threads of the last side keep spinning for a while."""
+
+
+class WorkerFailed(Exception):
+    """A side could not do what it was told; its message is the reason shown in the table."""
+
+
+class Worker:
+    """The harness's end of one worker process.
+
+    Args:
+        spec: The side to start.
+        threads: Threads it may use.
+        caches: A folder for all caches of all sides; a fresh one makes first epochs cold.
+    """
+
+    def __init__(self, spec: Spec, threads: int, caches: Path) -> None:
+        self.spec = spec
+        self.threads = threads
+        self.name = f"{spec.name}, {threads} thread{'s' if threads > 1 else ''}"
+        # A session of its own: a side's helper processes can be ended with it.
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.worker", spec.name],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            cwd=Path(__file__).parent.parent,
+            env=_environment(spec, threads, caches),
+            start_new_session=True,
+        )
+
+    def ask(self, command: str, **content: Any) -> dict[str, Any]:
+        """Sends one command and waits for its answer.
+
+        Raises:
+            WorkerFailed: The side answered with an error, died, or took over `ANSWER_SECONDS`.
+        """
+        stdin, stdout = self._process.stdin, self._process.stdout
+        assert stdin is not None and stdout is not None
+        alarm = threading.Timer(ANSWER_SECONDS, self.kill)
+        alarm.start()
+        try:
+            stdin.write(json.dumps({"command": command, **content}) + "\n")
+            stdin.flush()
+            line = stdout.readline()
+        except BrokenPipeError:
+            line = ""
+        finally:
+            alarm.cancel()
+        answer = json.loads(line) if line else {"error": self._last_words(command)}
+        if "error" in answer:
+            raise WorkerFailed(answer["error"])
+        return answer
+
+    def _last_words(self, command: str) -> str:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout=5)
+        return f"the worker ended (status {self._process.returncode}) during {command!r}"
+
+    def kill(self) -> None:
+        """Ends the process and its helpers at once."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+
+    def dismiss(self) -> None:
+        """Ends the worker's input, upon which it ends itself when its work is done."""
+        with contextlib.suppress(OSError):
+            if self._process.stdin is not None:
+                self._process.stdin.close()
+
+    def close(self) -> None:
+        """Waits for a dismissed worker, and kills what is left after 5 seconds."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout=5)
+        self.kill()
+        self._process.wait()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+
+
+@dataclasses.dataclass(kw_only=True)
+class Measured:
+    """What was learnt about one worker on one job.
+
+    Args:
+        spec: The side.
+        threads: Threads it used.
+        note: What it says about its settings.
+        first: Measurements of the first round, compilation included, all caches empty.
+        first_warm: The same in a new process that finds the caches of the first.
+        rounds: Measurements of the later rounds: name → one value per round.
+        skipped: Why there are none, or empty.
+    """
+
+    spec: Spec
+    threads: int
+    note: str = ""
+    first: dict[str, float] = dataclasses.field(default_factory=dict)
+    first_warm: dict[str, float] = dataclasses.field(default_factory=dict)
+    rounds: dict[str, list[float]] = dataclasses.field(default_factory=dict)
+    skipped: str = ""
+
+
+def cores() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _environment(spec: Spec, threads: int, caches: Path) -> dict[str, str]:
+    """The worker's environment: its threads, and caches of its own so that nothing is warm."""
+    counts = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    own = caches / f"{spec.name}-{threads}"
+    folders = ("XDG_CACHE_HOME", "KERAS_HOME", "TORCHINDUCTOR_CACHE_DIR")
+    inherited = {k: v for k, v in os.environ.items() if k != "JAX_COMPILATION_CACHE_DIR"}
+    return {
+        **inherited,
+        **dict.fromkeys(counts, str(threads)),
+        **{name: str(own / name.lower()) for name in folders},
+        **spec.environment,
+    }
+
+
+@contextlib.contextmanager
+def workers(specs: Iterable[Spec], caches: Path) -> Iterator[list[Worker]]:
+    """Starts one worker per side and thread count, and ends them all whatever happens."""
+    started: list[Worker] = []
+    try:
+        for spec in specs:
+            for threads in dict.fromkeys(cores() if t == ALL else t for t in spec.threads):
+                started.append(Worker(spec, threads, caches))
+        yield started
+    finally:
+        for worker in started:
+            worker.dismiss()
+        for worker in started:
+            worker.close()
+
+
+class Interleaved:
+    """Prepares workers for one job and lets them take turns.
+
+    A worker that fails is left out from then on, with its reason; the others go on.
+
+    Args:
+        workers: The sides, in the order of their turns.
+        versions: Filled with the versions the workers report.
+    """
+
+    def __init__(self, workers: Sequence[Worker], versions: dict[str, str]) -> None:
+        self._workers = workers
+        self._versions = versions
+
+    def measure(self, job: Job, rounds: int) -> list[Measured]:
+        """Prepares, runs the first round apart, then `rounds` more; says so on the error stream."""
+        pairs = [(w, Measured(spec=w.spec, threads=w.threads)) for w in self._workers]
+        for worker, measured in pairs:
+            _progress(f"batch {job.batch_size}: first epoch of {worker.name}")
+            self._guard(measured, lambda w=worker, m=measured: self._start(w, m, job))
+        for number in range(rounds):
+            _progress(f"batch {job.batch_size}: round {number + 1} of {rounds}")
+            for worker, measured in pairs:
+                self._guard(measured, lambda w=worker, m=measured: self._turn(w, m))
+        _progress("")
+        return [measured for _, measured in pairs]
+
+    def _guard(self, measured: Measured, act: Any) -> None:
+        if measured.skipped:
+            return
+        try:
+            act()
+        except WorkerFailed as failure:
+            measured.skipped = str(failure)
+
+    def _start(self, worker: Worker, measured: Measured, job: Job) -> None:
+        answer = worker.ask("prepare", job=dataclasses.asdict(job))
+        measured.note = answer["note"]
+        self._versions.update(answer["versions"])
+        measured.first = worker.ask("run")["measures"]
+
+    def _turn(self, worker: Worker, measured: Measured) -> None:
+        time.sleep(SETTLE_SECONDS)
+        for name, value in worker.ask("run")["measures"].items():
+            measured.rounds.setdefault(name, []).append(value)
+
+
+def measure_all(
+    specs: Sequence[Spec], jobs: Sequence[Job], rounds: int
+) -> tuple[list[list[Measured]], dict[str, str]]:
+    """Measures all sides on all jobs, then their first epochs once more with warm caches.
+
+    Returns:
+        The results job by job, and the versions of the packages involved.
+    """
+    versions: dict[str, str] = {}
+    trainers = [spec for spec in specs if spec.kind != "floor"]
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        caches = Path(folder)
+        with workers(specs, caches) as started:
+            interleaved = Interleaved(started, versions)
+            cold = [interleaved.measure(job, rounds) for job in jobs]
+        with workers(trainers, caches) as started:
+            interleaved = Interleaved(started, versions)
+            warm = [interleaved.measure(job, rounds=0) for job in jobs]
+    for results, repeated in zip(cold, warm, strict=True):
+        _attach_warm(results, repeated)
+    return cold, versions
+
+
+def _attach_warm(results: Iterable[Measured], repeated: Iterable[Measured]) -> None:
+    """Notes the warm first epochs beside the cold ones."""
+    first = {(m.spec.name, m.threads): m.first for m in repeated}
+    for measured in results:
+        measured.first_warm = first.get((measured.spec.name, measured.threads), {})
+
+
+def _progress(text: str) -> None:
+    """One line that overwrites itself, on a terminal only."""
+    if sys.stderr.isatty():
+        print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)

@@ -1,0 +1,209 @@
+"""The command line. Heavy imports stay inside the commands, so that `--help` answers at once."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+class _Commands(click.Group):
+    """Prints what evenkeel refuses, and exits with 2, instead of showing a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (ValueError, OSError, ArithmeticError, RuntimeError) as error:
+            if isinstance(error, click.ClickException) or not _is_ours(error):
+                raise
+            click.echo(f"evenkeel: {error}", err=True)
+            ctx.exit(2)
+
+
+def _is_ours(error: Exception) -> bool:
+    from evenkeel.errors import EvenkeelError
+
+    return isinstance(error, EvenkeelError | OSError)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="evenkeel")
+def main() -> None:
+    r"""Trains deep networks so that they train.
+
+    \b
+    evenkeel train                      the bundled digits, a minute at most
+    evenkeel train fashion-mnist        60,000 pictures of clothes
+    evenkeel train mydata.npz           an NPZ file with x (rows, features) and y (rows,)
+    evenkeel evaluate runs/digits       the saved model on its test rows
+    evenkeel predict runs/digits new.npz
+    """
+
+
+@main.command()
+@click.argument("data", default="digits")
+@click.option("--epochs", type=int, default=50, show_default=True, help="The most epochs.")
+@click.option("--batch-size", type=int, default=32, show_default=True, help="Rows a step.")
+@click.option(
+    "--hidden", default="300,100", show_default=True, help="Units of each hidden layer, by commas."
+)
+@click.option("--activation", default="elu", show_default=True, help="The hidden activation.")
+@click.option(
+    "--dropout",
+    type=float,
+    default=0.2,
+    show_default=True,
+    help="Fraction of hidden units dropped.",
+)
+@click.option("--optimizer", default="adam", show_default=True, help="adam or sgd.")
+@click.option("--learning-rate", type=float, help="The learning rate.  [default: the optimizer's]")
+@click.option(
+    "--patience",
+    type=int,
+    default=10,
+    show_default=True,
+    help="Epochs without a better validation loss before the run ends.",
+)
+@click.option(
+    "--validation-fraction",
+    type=float,
+    default=0.1,
+    show_default=True,
+    help="Training rows kept for validation.",
+)
+@click.option(
+    "--task",
+    type=click.Choice(["classification", "regression"]),
+    help="What is to be learned.  [default: seen from y]",
+)
+@click.option("--seed", type=int, default=42, show_default=True, help="Of everything random.")
+@click.option("--out", type=click.Path(path_type=Path), help="Run folder.  [default: runs/DATA]")
+@click.option("--force", is_flag=True, help="Write into --out even if it exists.")
+@click.option("--quiet", is_flag=True, help="Print the result only.")
+def train(data: str, task: Any, out: Path | None, force: bool, quiet: bool, **options: Any) -> None:
+    r"""Trains a network and leaves a run folder.
+
+    A tenth of the training rows is kept for validation: it decides when to stop and which epoch's
+    weights are kept. The test rows are looked at once, at the end.
+
+    \b
+    evenkeel train
+    evenkeel train fashion-mnist --epochs 10
+    evenkeel train mydata.npz --hidden 64,64 --out runs/mine
+    """
+    from evenkeel import runs
+
+    options["hidden"] = _units(options["hidden"])
+    settings = runs.Settings(**options)
+    loaded = runs.load_data(data, task, settings.seed)
+    folder = runs.free_folder(out, loaded.name, force)
+    if not quiet:
+        _introduce(loaded, settings)
+    result = runs.train(loaded, settings, folder, source=data, verbose=0 if quiet else _verbose())
+    _conclude(result)
+
+
+@main.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("data", required=False)
+def evaluate(run: Path, data: str | None) -> None:
+    r"""Tests a run's saved model, on its own test rows or on those of DATA.
+
+    \b
+    evenkeel evaluate runs/digits
+    """
+    from evenkeel import runs
+
+    click.echo(_scores(runs.evaluate(run, data)))
+
+
+@main.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="A .csv or .npz file.  [default: FILE's name with -predictions.csv]",
+)
+@click.option("--force", is_flag=True, help="Replace --out if it exists.")
+def predict(run: Path, file: Path, out: Path | None, force: bool) -> None:
+    r"""Applies a run's saved model to the x of an NPZ file; with y in it, scores it too.
+
+    \b
+    evenkeel predict runs/digits new.npz --out answers.csv
+    """
+    from evenkeel import runs
+    from evenkeel.errors import InvalidArgumentError, explain
+
+    target = out or file.with_name(f"{file.stem}-predictions.csv")
+    if target.suffix not in (".csv", ".npz"):
+        raise InvalidArgumentError(
+            explain(f"--out: got {target}.", "Give a name that ends in .csv or .npz.")
+        )
+    if target.exists() and not force:
+        raise InvalidArgumentError(
+            explain(f"{target} exists.", "Give another --out, or add --force to replace it.")
+        )
+    predictions = runs.predict(run, file)
+    predictions.write(target)
+    click.echo(f"{len(predictions.outputs)} rows written to {target}")
+    if predictions.scores is not None:
+        click.echo(_scores(predictions.scores))
+
+
+@main.command("datasets")
+def list_datasets() -> None:
+    """Lists the built-in data sets and whether they are at hand."""
+    from evenkeel import datasets
+
+    for entry in datasets.entries():
+        state = "at hand" if entry.is_at_hand() else "to be downloaded"
+        click.echo(f"{entry.name:15} {entry.description}  [{state}]")
+
+
+def _units(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(",") if part.strip())
+    except ValueError:
+        raise click.BadParameter(
+            f"got {text!r}, expected numbers separated by commas, such as 300,100.",
+            param_hint="--hidden",
+        ) from None
+
+
+def _verbose() -> int:
+    return 1 if sys.stdout.isatty() else 2
+
+
+def _introduce(data: Any, settings: Any) -> None:
+    goal = f"{data.classes} classes" if data.classes else "regression"
+    shape = " x ".join(str(n) for n in data.x_train.shape[1:])
+    click.echo(
+        f"{data.name}: {len(data.x_train):,} training rows of {shape}, {len(data.x_test):,} test "
+        f"rows, {goal}."
+    )
+    hidden = "-".join(str(units) for units in settings.hidden)
+    click.echo(
+        f"Network: {hidden} {settings.activation}, dropout {settings.dropout:g}, "
+        f"{settings.optimizer}, at most {settings.epochs} epochs of batches of "
+        f"{settings.batch_size}."
+    )
+
+
+def _conclude(result: Any) -> None:
+    from evenkeel.engine.outcome import Outcome
+
+    if not result.outcome.is_well:
+        click.echo(result.outcome.sentence, err=True)
+    click.echo(f"Test: {_scores(result.test)}")
+    click.echo(f"Run folder: {result.folder}")
+    if result.outcome is Outcome.INTERRUPTED:
+        sys.exit(130)
+    if not result.outcome.is_well:
+        sys.exit(1)
+
+
+def _scores(scores: dict[str, float]) -> str:
+    return "  ".join(f"{name} {value:.4f}" for name, value in scores.items())

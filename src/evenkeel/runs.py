@@ -1,0 +1,408 @@
+"""Runs: a data set, a network and a seed in; a folder with everything about it out.
+
+This is what the command line does, as functions: `train` writes a run folder, `evaluate` and
+`predict` read one. A folder holds `model.safetensors`, `history.csv` and `run.json`.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import platform
+import time
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from evenkeel import __version__, datasets, layers
+from evenkeel.callbacks import EarlyStopping
+from evenkeel.datasets.registry import Dataset, Task
+from evenkeel.datasets.splitting import split_rows
+from evenkeel.datasets.tables import read_arrays
+from evenkeel.engine.history import History
+from evenkeel.engine.outcome import Outcome
+from evenkeel.errors import (
+    FileRefusedError,
+    InvalidArgumentError,
+    InvalidDataError,
+    explain,
+    number_in,
+    positive_integer,
+)
+from evenkeel.models import Model, Sequential, load_model
+from evenkeel.optimizers import get as get_optimizer
+from evenkeel.randomness import set_random_seed
+
+MODEL_FILE, HISTORY_FILE, RUN_FILE = "model.safetensors", "history.csv", "run.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How a run trains.
+
+    Attributes:
+        epochs: The most epochs to train.
+        batch_size: Rows a step.
+        hidden: The units of each hidden layer.
+        activation: The hidden layers' activation.
+        dropout: The fraction of each hidden layer's units dropped in training.
+        optimizer: The optimizer's name.
+        learning_rate: The learning rate; the optimizer's default when None.
+        patience: How many epochs without a better validation loss are waited for.
+        validation_fraction: The fraction of the training rows kept for validation.
+        seed: The seed of everything random.
+    """
+
+    epochs: int = 50
+    batch_size: int = 32
+    hidden: tuple[int, ...] = (300, 100)
+    activation: str = "elu"
+    dropout: float = 0.2
+    optimizer: str = "adam"
+    learning_rate: float | None = None
+    patience: int = 10
+    validation_fraction: float = 0.1
+    seed: int = 42
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "patience"):
+            positive_integer(f"--{name.replace('_', '-')}", getattr(self, name))
+        for units in self.hidden:
+            positive_integer("--hidden", units)
+        number_in("--dropout", self.dropout, 0, 1, high_open=True)
+        number_in(
+            "--validation-fraction", self.validation_fraction, 0, 1, low_open=True, high_open=True
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """What a run ended with.
+
+    Attributes:
+        folder: Where everything about it is.
+        test: The loss and the metrics on the test rows.
+        outcome: How the training ended.
+        history: The record of the training.
+    """
+
+    folder: Path
+    test: dict[str, float]
+    outcome: Outcome
+    history: History
+
+
+def load_data(source: str, task: Task | None, seed: int) -> Dataset:
+    """Loads a built-in data set by name, or an NPZ file by path."""
+    path = Path(source)
+    if path.suffix == ".npz" or path.is_file():
+        if not path.is_file():
+            raise InvalidArgumentError(
+                explain(f"There is no file {source}.", "Give the path of an NPZ file.")
+            )
+        return datasets.read_npz(path, task, seed)
+    return datasets.load(source)
+
+
+def free_folder(out: Path | None, name: str, force: bool) -> Path:
+    """Makes and returns the folder for a run, refusing one that exists.
+
+    Args:
+        out: The folder asked for; when None, the first free one of runs/NAME, runs/NAME-2, ...
+        name: The data set's name.
+        force: Whether a folder that exists may be written into.
+
+    Raises:
+        InvalidArgumentError: If it exists and `force` is not set.
+    """
+    if out is None:
+        number, out = 1, Path("runs") / name
+        while out.exists():
+            number += 1
+            out = Path("runs") / f"{name}-{number}"
+    elif out.exists() and not force:
+        raise InvalidArgumentError(
+            explain(
+                f"{out} exists, and a run is never overwritten unasked.",
+                "Give another --out, or add --force to replace what is in it.",
+            )
+        )
+    out.mkdir(parents=True, exist_ok=True)
+    return out
+
+
+def train(
+    data: Dataset,
+    settings: Settings,
+    folder: Path,
+    *,
+    source: str,
+    verbose: Any = "auto",
+) -> Result:
+    """Trains a network on a data set, tests it once, and writes the run folder."""
+    set_random_seed(settings.seed)
+    x, y, x_valid, y_valid = _hold_out(data, settings)
+    scale = _target_scale(y) if data.task == "regression" else (1.0, 0.0)
+    model = network_for(data, settings, x)
+    started = time.perf_counter()
+    history = _fit(
+        model, settings, (x, _scaled(y, scale)), (x_valid, _scaled(y_valid, scale)), verbose
+    )
+    seconds = time.perf_counter() - started
+    if data.task == "regression":
+        model = _in_raw_units(model, scale)
+    model.save(folder / MODEL_FILE)
+    test = model.evaluate(data.x_test, data.y_test, verbose=0, return_dict=True)
+    _write_history(folder / HISTORY_FILE, history)
+    record = _record(data, settings, source, history, test, seconds)
+    (folder / RUN_FILE).write_text(json.dumps(record, indent=2) + "\n")
+    return Result(folder=folder, test=test, outcome=history.outcome, history=history)
+
+
+def network_for(data: Dataset, settings: Settings, x: np.ndarray) -> Sequential:
+    """Builds and compiles the network for a data set: standardized inputs, a dense stack."""
+    stack: list[layers.Layer] = [layers.Flatten(input_shape=x.shape[1:])]
+    stack.append(_preprocessing(x))
+    for units in settings.hidden:
+        stack.append(
+            layers.Dense(units, activation=settings.activation, kernel_initializer="he_normal")
+        )
+        if settings.dropout:
+            stack.append(layers.Dropout(settings.dropout))
+    outputs = data.y_train.shape[1] if data.y_train.ndim == 2 else 1
+    last = (
+        layers.Dense(data.classes, activation="softmax")
+        if data.task == "classification"
+        else layers.Dense(outputs)
+    )
+    model = Sequential([*stack, last], name=data.name.replace("/", "-"))
+    optimizer = get_optimizer(settings.optimizer)
+    if settings.learning_rate is not None:
+        optimizer.learning_rate = settings.learning_rate
+    _compile(model, optimizer, data.task)
+    return model
+
+
+def _compile(model: Model, optimizer: Any, task: Task) -> None:
+    if task == "classification":
+        model.compile(optimizer, loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+    else:
+        model.compile(optimizer, loss="mse", metrics=["rmse", "mae", "r2"])
+
+
+def _preprocessing(x: np.ndarray) -> layers.Layer:
+    if x.dtype == np.uint8:
+        return layers.Rescaling(1 / 255)
+    normalization = layers.Normalization()
+    normalization.adapt(x.reshape(len(x), -1))
+    return normalization
+
+
+def _hold_out(data: Dataset, settings: Settings) -> tuple[np.ndarray, ...]:
+    return split_rows(
+        data.x_train,
+        data.y_train,
+        settings.validation_fraction,
+        settings.seed,
+        by_class=data.task == "classification",
+    )
+
+
+def _fit(model: Model, settings: Settings, train_rows: Any, held_out: Any, verbose: Any) -> History:
+    stopping = EarlyStopping(patience=settings.patience, restore_best_weights=True)
+    try:
+        return model.fit(
+            *train_rows,
+            batch_size=settings.batch_size,
+            epochs=settings.epochs,
+            validation_data=held_out,
+            callbacks=[stopping],
+            verbose=verbose,
+        )
+    except KeyboardInterrupt:
+        # The weights of the last finished steps are kept; the run says how it ended.
+        assert model.history is not None
+        return model.history
+
+
+def _target_scale(y: np.ndarray) -> tuple[Any, Any]:
+    spread = y.std(axis=0, dtype=np.float64)
+    return np.where(spread > 0, spread, 1.0), y.mean(axis=0, dtype=np.float64)
+
+
+def _scaled(y: np.ndarray, scale: tuple[Any, Any]) -> np.ndarray:
+    return y if scale == (1.0, 0.0) else (y - scale[1]) / scale[0]
+
+
+def _in_raw_units(model: Sequential, scale: tuple[Any, Any]) -> Sequential:
+    """Returns the network with a last layer that undoes the scaling of the targets."""
+    spread, mean = np.atleast_1d(scale[0]), np.atleast_1d(scale[1])
+    undo = layers.Dense(len(spread), name="raw_units", trainable=False)
+    whole = Sequential([*model.layers, undo], name=model.name)
+    undo.set_weights([np.diag(spread), mean])
+    _compile(whole, get_optimizer(model.optimizer), "regression")
+    return whole
+
+
+def _record(
+    data: Dataset,
+    settings: Settings,
+    source: str,
+    history: History,
+    test: dict[str, float],
+    seconds: float,
+) -> dict[str, Any]:
+    is_file = Path(source).is_file()
+    return {
+        "data": {
+            "name": data.name,
+            "source": str(Path(source).resolve()) if is_file else data.name,
+            "task": data.task,
+            "class_names": list(data.class_names),
+            "rows": {"train": len(data.x_train), "test": len(data.x_test)},
+            "fingerprint": fingerprint(data),
+        },
+        "plan": asdict(settings),
+        "seed": settings.seed,
+        "versions": {
+            "python": platform.python_version(),
+            "evenkeel": __version__,
+            **{name: version(name) for name in ("jax", "numpy", "scikit-learn")},
+        },
+        "outcome": {"name": history.outcome.name, "sentence": history.outcome.sentence},
+        "epochs": len(history.epoch),
+        "seconds": round(seconds, 3),
+        "validation": best_epoch(history),
+        "test": test,
+    }
+
+
+def best_epoch(history: History) -> dict[str, float]:
+    """Returns the logs of the epoch with the lowest validation loss, and its number from 1."""
+    losses = history.history.get("val_loss", [])
+    if not losses or not np.isfinite(losses).any():
+        return {}
+    best = int(np.nanargmin(losses))
+    logs = {k: v[best] for k, v in history.history.items() if k.startswith("val_")}
+    return {"epoch": best + 1, **{k.removeprefix("val_"): v for k, v in logs.items()}}
+
+
+def fingerprint(data: Dataset) -> str:
+    """Returns a SHA-256 over all rows of a data set: equal data, equal text."""
+    digest = hashlib.sha256()
+    for array in (data.x_train, data.y_train, data.x_test, data.y_test):
+        digest.update(f"{array.dtype}{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def _write_history(path: Path, history: History) -> None:
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["epoch", *history.history])
+        for row, epoch in enumerate(history.epoch):
+            values = [v[row] if row < len(v) else "" for v in history.history.values()]
+            writer.writerow([epoch + 1, *values])
+
+
+def read_run(folder: Path) -> tuple[dict[str, Any], Any]:
+    """Opens a run folder: its record and its model.
+
+    Raises:
+        InvalidArgumentError: If it is no run folder.
+        FileRefusedError: If a file in it is damaged.
+    """
+    path = folder / RUN_FILE
+    if not path.is_file():
+        raise InvalidArgumentError(
+            explain(
+                f"{folder} is no run folder: it has no {RUN_FILE}.",
+                "Give the folder that 'evenkeel train' printed at its end.",
+            )
+        )
+    try:
+        record = json.loads(path.read_text())
+    except ValueError as error:
+        raise FileRefusedError(
+            explain(f"{path} is damaged ({error}).", "Train again, or take another copy.")
+        ) from None
+    return record, load_model(folder / MODEL_FILE)
+
+
+def evaluate(folder: Path, source: str | None = None) -> dict[str, float]:
+    """Tests a run's saved model on its test rows, or on those of another data set.
+
+    Raises:
+        InvalidDataError: If the run's own data has changed since.
+    """
+    record, model = read_run(folder)
+    data = load_data(source or record["data"]["source"], record["data"]["task"], record["seed"])
+    if source is None and fingerprint(data) != record["data"]["fingerprint"]:
+        raise InvalidDataError(
+            explain(
+                f"The data of this run, {record['data']['source']}, has changed since.",
+                f"Its test result was {record['test']}. To test on the new data, name it: "
+                f"evenkeel evaluate {folder} {record['data']['source']}",
+            )
+        )
+    return model.evaluate(data.x_test, data.y_test, verbose=0, return_dict=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predictions:
+    """A saved model's answers for the rows of a file.
+
+    Attributes:
+        outputs: What the network puts out, (rows, outputs).
+        classes: The most probable class of each row; None in a regression.
+        class_names: The classes' names by number, where they have some.
+        scores: The loss and metrics, where the file also has y; None otherwise.
+    """
+
+    outputs: np.ndarray
+    classes: np.ndarray | None
+    class_names: list[str]
+    scores: dict[str, float] | None
+
+    def write(self, path: Path) -> None:
+        """Writes the answers to a CSV or NPZ file."""
+        if path.suffix == ".npz":
+            classes = np.array([]) if self.classes is None else self.classes
+            np.savez(path, outputs=self.outputs, classes=classes)
+            return
+        with path.open("w", newline="") as file:
+            writer = csv.writer(file)
+            count = self.outputs.shape[1]
+            label = [] if self.classes is None else ["class"]
+            writer.writerow(["row", *label, *(f"output_{i}" for i in range(count))])
+            for row, output in enumerate(self.outputs):
+                first = [] if self.classes is None else [self.classes[row]]
+                writer.writerow([row, *first, *(f"{value:.9g}" for value in output)])
+
+
+def predict(folder: Path, file: Path) -> Predictions:
+    """Applies a run's saved model to the `x` of an NPZ file; with `y` in it, scores it too."""
+    record, model = read_run(folder)
+    arrays = read_arrays(file)
+    if "x" not in arrays:
+        raise InvalidDataError(
+            explain(
+                f"{file} has no array 'x'; it has {sorted(arrays)}.",
+                "Write the file with np.savez(path, x=x).",
+            )
+        )
+    outputs = model.predict(arrays["x"])
+    is_classes = record["data"]["task"] == "classification"
+    scores = None
+    if "y" in arrays:
+        scores = model.evaluate(arrays["x"], arrays["y"], verbose=0, return_dict=True)
+    return Predictions(
+        outputs=outputs,
+        classes=outputs.argmax(axis=-1) if is_classes else None,
+        class_names=record["data"]["class_names"],
+        scores=scores,
+    )
