@@ -144,11 +144,11 @@ class BinaryAccuracy(MeanMetric):
 
     def __init__(self, threshold: float = 0.5, name: str | None = None):
         super().__init__(name)
-        self.threshold = float(threshold)
+        self.threshold = number_in("BinaryAccuracy(threshold)", threshold, -np.inf, np.inf)
 
     def row_values(self, y_true: Array, y_pred: Array) -> Array:
         """Returns the fraction of right outputs of each row."""
-        right = (y_pred > self.threshold) == (y_true > 0.5)
+        right = (y_pred > self.threshold) == (y_true.astype(y_pred.dtype) > 0.5)
         return jnp.mean(right.astype(jnp.float32), axis=-1)
 
 
@@ -667,4 +667,4 @@ def _one_hot_pair(y_true: Array, y_pred: Array) -> tuple[Array, Array]:
     y = align(y_true, y_pred)
     if y.ndim == y_pred.ndim - 1 or (y.ndim == y_pred.ndim and y.shape != y_pred.shape):
         return one_hot_mask(y, y_pred).astype(jnp.float32), y_pred
-    return (y > 0.5).astype(jnp.float32), y_pred
+    return (y.astype(y_pred.dtype) > 0.5).astype(jnp.float32), y_pred

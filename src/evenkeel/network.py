@@ -110,15 +110,17 @@ def _as_array(value: Any, dtype: Any = None) -> Array:
     if dtype is None:
         given = np.asarray(value).dtype
         dtype = given if given.kind in "iub" else np.float32
-    return jnp.array(value, dtype=dtype)
+    # Layers are sometimes built while their surroundings are traced; values stay real.
+    with jax.ensure_compile_time_eval():
+        return jnp.array(value, dtype=dtype)
 
 
 class Scope:
     """One evaluation of a network as a pure function.
 
     Args:
-        values: The value of each variable, in the order of `variables`; variables that are
-            not listed read their own value.
+        values: The value of each variable, in the order of `variables`, whole or as a tuple
+            of blocks of columns; variables that are not listed read their own value.
         variables: The variables that the scope speaks for.
         training: Whether layers behave as in training, unless a call says otherwise.
         key: The random key of this evaluation; drawn when first needed if None.
@@ -128,13 +130,15 @@ class Scope:
     def __init__(
         self,
         variables: Sequence[Variable] = (),
-        values: Sequence[Array] = (),
+        values: Sequence[Array | tuple[Array, ...]] = (),
         *,
         training: bool = False,
         key: Array | None = None,
         record: bool = False,
     ):
-        self._values = {id(v): value for v, value in zip(variables, values, strict=True)}
+        self._values: dict[int, Array | tuple[Array, ...]] = {
+            id(v): value for v, value in zip(variables, values, strict=True)
+        }
         self._updates: dict[int, Array] = {}
         self._draws: dict[str, int] = {}
         self._logits: list[tuple[Array, str, Array]] = []
@@ -149,7 +153,13 @@ class Scope:
 
     def read(self, variable: Variable) -> Array:
         """Returns what a variable is worth in here."""
-        return self._values.get(id(variable), variable._value)
+        blocks = self.columns(variable)
+        return blocks[0] if len(blocks) == 1 else jnp.concatenate(blocks, axis=-1)
+
+    def columns(self, variable: Variable) -> tuple[Array, ...]:
+        """Returns a variable's value as the blocks of columns in which the scope holds it."""
+        value = self._values.get(id(variable), variable._value)
+        return value if isinstance(value, tuple) else (value,)
 
     def write(self, variable: Variable, value: Array) -> None:
         """Notes a new value; reads in the same evaluation already see it."""
@@ -194,6 +204,18 @@ class Scope:
     def logits_of(self, output: Array) -> tuple[str, Array] | None:
         """Returns the kind (`"softmax"`, `"sigmoid"`) and the logits of an output, if noted."""
         return next((pair[1:] for pair in self._logits if pair[0] is output), None)
+
+
+def times(inputs: Array, matrix: Variable) -> Array:
+    """Multiplies inputs (batch, ..., n) by a variable (n, m), in the blocks that the scope holds.
+
+    The engine may hold a large matrix as blocks of columns, whose products can run at the same
+    time on several cores; the result is the same.
+    """
+    scope = current_scope()
+    blocks = (matrix.value,) if scope is None else scope.columns(matrix)
+    products = [inputs @ block for block in blocks]
+    return products[0] if len(products) == 1 else jnp.concatenate(products, axis=-1)
 
 
 _scope: contextvars.ContextVar[Scope | None] = contextvars.ContextVar("scope", default=None)

@@ -60,7 +60,7 @@ class Settings:
     epochs: int = 50
     batch_size: int = 32
     hidden: tuple[int, ...] = (300, 100)
-    activation: str = "elu"
+    activation: str = "relu"
     dropout: float = 0.2
     optimizer: str = "adam"
     learning_rate: float | None = None
@@ -166,7 +166,7 @@ def train(
 def network_for(data: Dataset, settings: Settings, x: np.ndarray) -> Sequential:
     """Builds and compiles the network for a data set: standardized inputs, a dense stack."""
     stack: list[layers.Layer] = [layers.Flatten(input_shape=x.shape[1:])]
-    stack.append(_preprocessing(x))
+    stack.append(_preprocessing(data, x))
     for units in settings.hidden:
         stack.append(
             layers.Dense(units, activation=settings.activation, kernel_initializer="he_normal")
@@ -194,9 +194,10 @@ def _compile(model: Model, optimizer: Any, task: Task) -> None:
         model.compile(optimizer, loss="mse", metrics=["rmse", "mae", "r2"])
 
 
-def _preprocessing(x: np.ndarray) -> layers.Layer:
-    if x.dtype == np.uint8:
-        return layers.Rescaling(1 / 255)
+def _preprocessing(data: Dataset, x: np.ndarray) -> layers.Layer:
+    """Pixels share one unit and are divided by their range; columns are standardized apart."""
+    if data.pixel_range is not None:
+        return layers.Rescaling(1 / data.pixel_range)
     normalization = layers.Normalization()
     normalization.adapt(x.reshape(len(x), -1))
     return normalization

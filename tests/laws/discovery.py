@@ -172,7 +172,7 @@ def sample_inputs(cls: type) -> Any:
 
 
 def built(cls: type) -> tuple[Any, Any]:
-    """Returns a layer, built and with weights that are all off their starting values, and inputs."""
+    """Returns a built layer, its weights moved off their starting values, and inputs."""
     layer, inputs = construct(cls), sample_inputs(cls)
     try:
         layer(inputs)

@@ -240,7 +240,12 @@ def test_what_holds_code_refuses_to_be_written_and_says_what_to_do(cls):
 def test_string_class_and_instance_are_accepted(cls):
     instance = discovery.construct(cls)
     assert ek.optimizers.get(instance) is instance
-    for identifier in (cls, cls.__name__, cls.__name__.lower(), ek.registry.snake_case(cls.__name__)):
+    for identifier in (
+        cls,
+        cls.__name__,
+        cls.__name__.lower(),
+        ek.registry.snake_case(cls.__name__),
+    ):
         assert ek.optimizers.get(identifier).get_config() == instance.get_config()
 
 

@@ -47,6 +47,7 @@ def _load() -> Dataset:
         x_test=x_test,
         y_test=y_test,
         class_names=tuple(str(digit) for digit in range(10)),
+        pixel_range=16.0,
     )
 
 

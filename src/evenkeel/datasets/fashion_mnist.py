@@ -157,6 +157,7 @@ def _load() -> Dataset:
         x_test=x_test,
         y_test=y_test,
         class_names=CLASS_NAMES,
+        pixel_range=255.0,
     )
 
 

@@ -25,6 +25,12 @@ class Dataset:
         x_test: The test inputs.
         y_test: The test targets.
         class_names: The classes' names by number; empty where they have none.
+        pixel_range: The largest value a pixel can have, if the inputs are pixels; None for a
+            table, whose columns have units of their own.
+
+    Example:
+        >>> load("digits").classes
+        10
     """
 
     name: str
@@ -34,6 +40,7 @@ class Dataset:
     x_test: np.ndarray
     y_test: np.ndarray
     class_names: tuple[str, ...] = ()
+    pixel_range: float | None = None
 
     @property
     def classes(self) -> int:
@@ -62,7 +69,12 @@ def enrol(entry: Entry) -> None:
 
 
 def entries() -> list[Entry]:
-    """Returns the built-in data sets, by name."""
+    """Returns the built-in data sets, by name.
+
+    Example:
+        >>> [entry.name for entry in entries()]
+        ['digits', 'fashion-mnist']
+    """
     return [_entries[name] for name in sorted(_entries)]
 
 

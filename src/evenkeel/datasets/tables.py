@@ -47,6 +47,14 @@ def read_npz(path: Path, task: Task | None = None, seed: int = 0) -> Dataset:
 
     Raises:
         InvalidDataError: If `x` or `y` is missing or they do not belong together.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "squares.npz"
+        >>> np.savez(path, x=np.arange(10.0)[:, None], y=np.arange(10.0) ** 2)
+        >>> data = read_npz(path)
+        >>> data.task, len(data.x_train), len(data.x_test)
+        ('regression', 8, 2)
     """
     arrays = read_arrays(path)
     for name in ("x", "y"):
@@ -78,6 +86,7 @@ def read_npz(path: Path, task: Task | None = None, seed: int = 0) -> Dataset:
         y_train=y_train,
         x_test=x_test,
         y_test=y_test,
+        pixel_range=255.0 if x.dtype == np.uint8 else None,
     )
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import jax
 
 from evenkeel.engine.compilation import compiled
+from evenkeel.engine.layout import column_cuts, in_columns, whole
 from evenkeel.engine.plan import Plan
 from evenkeel.engine.state import State
 from evenkeel.engine.step import Batch, Sums, evaluation_step, outcome_of, step
@@ -47,7 +48,9 @@ def training_program(plan: Plan) -> Callable[..., tuple[State, Sums, Record]]:
             rows = jax.lax.dynamic_index_in_dim(order, i, keepdims=False)
             return step(plan, carry[0], data.take(rows), carry[1], factor)
 
-        state, sums = jax.lax.fori_loop(first, last, body, (state, sums))
+        cuts = column_cuts(plan, order.shape[1])
+        carry = jax.lax.fori_loop(first, last, body, (in_columns(state, cuts), sums))
+        state, sums = whole(carry[0], cuts), carry[1]
         return state, sums, outcome_of(plan, sums)
 
     return compiled(run, donate=(0,))
@@ -59,9 +62,13 @@ def evaluation_program(plan: Plan) -> Callable[..., tuple[Sums, Record]]:
     def run(
         trained: dict[str, Array], others: dict[str, Array], sums: Sums, data: Batch, order: Array
     ) -> tuple[Sums, Record]:
+        # Of use only to layers that are random in inference, too: the same for every pass.
+        key = jax.random.key(0)
+
         def body(i: Any, sums: Sums) -> Sums:
             rows = jax.lax.dynamic_index_in_dim(order, i, keepdims=False)
-            return evaluation_step(plan, trained, others, data.take(rows), sums)
+            batch, batch_key = data.take(rows), jax.random.fold_in(key, i)
+            return evaluation_step(plan, trained, others, batch, sums, batch_key)
 
         sums = jax.lax.fori_loop(0, order.shape[0], body, sums)
         return sums, outcome_of(plan, sums)

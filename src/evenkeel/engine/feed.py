@@ -112,6 +112,7 @@ class StreamFeed:
         self._check = check
         self._limit = steps
         self._peeked: list[Any] = []
+        self._sample: Batch | None = None
         self.steps = steps if steps is not None else _length_of(batches)
         self.batch_size = None
 
@@ -141,6 +142,11 @@ class StreamFeed:
 
     def sample(self) -> Batch:
         """Returns the first batch; a generator will still yield it in the first epoch."""
+        if self._sample is None:
+            self._sample = self._first()
+        return self._sample
+
+    def _first(self) -> Batch:
         items = iter(self._batches)
         for item in items:
             if items is self._batches:

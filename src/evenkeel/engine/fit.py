@@ -186,6 +186,8 @@ class Run:
             for first, last in self._stretches(segment):
                 if self._pace.always_one:
                     self.callbacks.batch("begin", done)
+                    # A callback may hold the arrays that the next step would use up.
+                    state = jax.tree.map(jnp.copy, state)
                 state, sums, record = self._stretch(state, sums, segment, first, last, epoch)
                 done += last - first
                 if self._pace.always_one:

@@ -26,6 +26,22 @@ def forward_program(plan: Plan, training: bool) -> Callable[..., Array]:
     return compiled(run)
 
 
+def draws_randomness(plan: Plan, x: Any, *, training: bool) -> bool:
+    """Whether a forward pass asks for random keys, as MC dropout does also in inference."""
+    trained, others = (
+        {path: v._value for path, v in side.items()} for side in (plan.trained, plan.others)
+    )
+    drawn: list[bool] = []
+
+    def trace(x: Any) -> None:
+        key = jax.random.key(0)
+        _, _, scope = plan.evaluate(trained, others, x, training=training, key=key)
+        drawn.append(bool(scope._draws))
+
+    jax.eval_shape(trace, x)
+    return drawn[0]
+
+
 def predict(run: Callable[[Any], Array], x: Any, batch_size: int) -> np.ndarray:
     """Runs a forward pass over all rows, batch by batch.
 

@@ -96,11 +96,16 @@ def step(plan: Plan, state: State, batch: Batch, sums: Sums, factor: Array) -> t
 
 
 def evaluation_step(
-    plan: Plan, trained: dict[str, Array], others: dict[str, Array], batch: Batch, sums: Sums
+    plan: Plan,
+    trained: dict[str, Array],
+    others: dict[str, Array],
+    batch: Batch,
+    sums: Sums,
+    key: Array,
 ) -> Sums:
     """Adds one batch of an evaluation to the sums."""
     assert plan.loss is not None
-    output, _, scope = plan.evaluate(trained, others, batch.x, training=False, key=None)
+    output, _, scope = plan.evaluate(trained, others, batch.x, training=False, key=key)
     values = plan.loss.values(batch.y, output, scope.logits_of(output))
     return add(plan.metrics, sums, weighted_mean(values, batch.weight), batch, output)
 
@@ -126,7 +131,8 @@ def no_sums(plan: Plan, data: Batch) -> Sums:
     )
 
     def settled(batch: Batch) -> Any:
-        output, _, _ = plan.evaluate(trained, others, batch.x, training=False, key=None)
+        key = jax.random.key(0)
+        output, _, _ = plan.evaluate(trained, others, batch.x, training=False, key=key)
         return {m.name: m.update(m.initial(), batch.y, output, batch.weight) for m in plan.metrics}
 
     shapes = jax.eval_shape(settled, sample)

@@ -50,7 +50,7 @@ class Layer:
     Example:
         >>> class Scale(Layer):
         ...     def build(self, input_shape):
-        ...         self.factor = self.add_weight(shape=input_shape[-1:], initializer="ones")
+        ...         self.factor = self.add_weight(shape=(), initializer="ones")
         ...     def call(self, inputs):
         ...         return inputs * self.factor
         >>> Scale()(np.ones((2, 3))).shape
@@ -216,8 +216,19 @@ class Layer:
                     "Give the arrays that get_weights() of an equal layer returns.",
                 )
             )
-        for variable, weight in zip(variables, weights, strict=True):
-            variable.assign(weight)
+        try:
+            arrays = [
+                np.asarray(weight, v.dtype) for weight, v in zip(weights, variables, strict=True)
+            ]
+        except (TypeError, ValueError) as error:
+            raise InvalidDataError(
+                explain(
+                    f"{self._where()}: set_weights got an array that holds no numbers ({error}).",
+                    "Give the arrays that get_weights() of an equal layer returns.",
+                )
+            ) from None
+        for variable, array in zip(variables, arrays, strict=True):
+            variable.assign(array)
 
     # -- calling -----------------------------------------------------------------------------
 
@@ -266,6 +277,15 @@ class Layer:
         self.build(input_shape)
         self.built = True
         self.build_shape = input_shape
+
+    def _build_state(self) -> Any:
+        """Returns what building changes, for `_restore_build_state`."""
+        return self.built, self.build_shape, list(self._own_variables), list(self._sublayers)
+
+    def _restore_build_state(self, state: Any) -> None:
+        """Makes the layer as built, or as little, as it was when the state was taken."""
+        self.built, self.build_shape, variables, sublayers = state
+        self._own_variables[:], self._sublayers[:] = variables, sublayers
 
     def next_key(self) -> Array:
         """Returns a random key of this layer's own; each is used once."""

@@ -15,7 +15,7 @@ from evenkeel.errors import (
 )
 from evenkeel.layers.base import Layer, Shape, as_float, describe, registry
 from evenkeel.layers.base import get as get_layer
-from evenkeel.network import Array
+from evenkeel.network import Array, times
 
 
 @registry.register()
@@ -138,7 +138,7 @@ class Dense(Layer):
 
     def call(self, inputs: Array) -> Array:
         """Computes activation(x · kernel + bias)."""
-        outputs = as_float(inputs) @ self.kernel.value
+        outputs = times(as_float(inputs), self.kernel)
         if self.use_bias:
             outputs = outputs + self.bias.value.reshape((1,) * (outputs.ndim - 1) + (-1,))
         return self.activation(outputs)

@@ -6,8 +6,9 @@ other: the network, the engine, and whoever listens.
 
 from __future__ import annotations
 
+import contextlib
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from evenkeel.engine.feed import ArrayFeed, Feed, StreamFeed
 from evenkeel.engine.history import History
 from evenkeel.engine.hooks import CallbackList
 from evenkeel.engine.plan import Plan
-from evenkeel.engine.predict import forward_program, predict
+from evenkeel.engine.predict import draws_randomness, forward_program, predict
 from evenkeel.engine.step import Batch
 from evenkeel.engine.telemetry import LEVELS, Level
 from evenkeel.errors import (
@@ -225,17 +226,20 @@ class Model(Layer):
         epochs = integer_at_least(1, "fit(epochs)", epochs)
         initial_epoch = integer_at_least(0, "fit(initial_epoch)", initial_epoch)
         validation_freq = positive_integer("fit(validation_freq)", validation_freq)
+        rows_a_step = _rows("fit(batch_size)", batch_size, 32)
         display = display_for(verbose)
-        train, held_out = self._training_data(
-            x, y, sample_weight, class_weight, validation_split, validation_data
-        )
-        if train is None:
-            feed: Feed = self._stream(x, class_weight, steps_per_epoch)
-        else:
-            seed = next_seed() if shuffle else None
-            feed = ArrayFeed(train, positive_integer("fit(batch_size)", batch_size or 32), seed)
-        programs = self._programs_for(feed.sample())
-        validation = self._validation_feed(held_out, validation_data, validation_batch_size)
+        with self._left_as_it_was():
+            train, held_out = self._training_data(
+                x, y, sample_weight, class_weight, validation_split, validation_data
+            )
+            if train is None:
+                _refuse_for_iterables("fit", batch_size=batch_size)
+                feed: Feed = self._stream(x, class_weight, steps_per_epoch)
+            else:
+                _refuse_for_arrays("fit", steps_per_epoch=steps_per_epoch)
+                feed = ArrayFeed(train, rows_a_step, next_seed() if shuffle else None)
+            programs = self._programs_for(feed.sample())
+            validation = self._validation_feed(held_out, validation_data, validation_batch_size)
         params = {
             "epochs": epochs,
             "steps": feed.steps,
@@ -307,6 +311,17 @@ class Model(Layer):
         y_rows = intake.check_targets(self.loss, y_rows, self.output_shape)
         return Batch(x=rows, y=y_rows, weight=weight)
 
+    @contextlib.contextmanager
+    def _left_as_it_was(self) -> Iterator[None]:
+        """Forgets again what was built inside, if what is inside is refused."""
+        states = [(layer, layer._build_state()) for layer in _tree(self)]
+        try:
+            yield
+        except Exception:
+            for layer, state in states:
+                layer._restore_build_state(state)
+            raise
+
     def _build_for(self, x: np.ndarray) -> None:
         intake.check_inputs(self, x)
         self.ensure_built((None, *x.shape[1:]))
@@ -345,7 +360,7 @@ class Model(Layer):
 
     @staticmethod
     def _inference_feed(data: Batch, batch_size: int | None) -> ArrayFeed:
-        return ArrayFeed(data, positive_integer("batch_size", batch_size or _INFERENCE_ROWS))
+        return ArrayFeed(data, _rows("batch_size", batch_size, _INFERENCE_ROWS))
 
     def _programs_for(self, sample: Batch) -> engine.Programs:
         """Returns the compiled programs for the model as it stands now."""
@@ -390,14 +405,17 @@ class Model(Layer):
         """
         self._require_compiled("evaluate")
         display = display_for(verbose)
-        if y is None:
-            _require_iterable(x)
-            feed: Feed = self._stream(x, None, None)
-        else:
-            feed = self._inference_feed(self._checked(x, y, sample_weight), batch_size)
+        with self._left_as_it_was():
+            if y is None:
+                _require_iterable(x)
+                _refuse_for_iterables("evaluate", batch_size=batch_size)
+                feed: Feed = self._stream(x, None, None)
+            else:
+                feed = self._inference_feed(self._checked(x, y, sample_weight), batch_size)
+            programs = self._programs_for(feed.sample())
         listeners = CallbackList([*_as_list(callbacks), *display], self, {"steps": feed.steps})
         listeners.call("on_test_begin", {})
-        logs = engine.evaluate(self._programs_for(feed.sample()), feed)
+        logs = engine.evaluate(programs, feed)
         listeners.call("on_test_end", logs)
         if return_dict:
             return logs
@@ -422,11 +440,12 @@ class Model(Layer):
             A NumPy array, one row for each input row.
         """
         display_for(verbose)
+        size = _rows("predict(batch_size)", batch_size, _INFERENCE_ROWS)
         rows = intake.inputs(x)
-        self._build_for(rows)
+        with self._left_as_it_was():
+            self._build_for(rows)
         listeners = CallbackList(_as_list(callbacks), self, {})
         listeners.call("on_predict_begin", {})
-        size = positive_integer("predict(batch_size)", batch_size or _INFERENCE_ROWS)
         outputs = predict(lambda part: self._run_forward(part, False), rows, size)
         listeners.call("on_predict_end", {})
         return outputs
@@ -453,8 +472,9 @@ class Model(Layer):
             return_dict: Whether to return a dict by name rather than a list.
         """
         self._require_compiled("train_on_batch")
-        data = self._checked(x, y, sample_weight, class_weight)
-        programs = self._programs_for(data)
+        with self._left_as_it_was():
+            data = self._checked(x, y, sample_weight, class_weight)
+            programs = self._programs_for(data)
         history = engine.Run(
             programs=programs,
             feed=ArrayFeed(data, data.rows),
@@ -499,7 +519,8 @@ class Model(Layer):
         if current_scope() is not None or args or kwargs or isinstance(inputs, Tracer):
             return super().__call__(inputs, *args, training=training, **kwargs)
         rows = intake.inputs(inputs)
-        self._build_for(rows)
+        with self._left_as_it_was():
+            self._build_for(rows)
         return self._run_forward(jnp.asarray(rows), bool(training))
 
     def _run_forward(self, x: Array, training: bool) -> Array:
@@ -508,12 +529,14 @@ class Model(Layer):
         if name not in self._forward:
             while len(self._forward) >= _PLANS_KEPT:
                 self._forward.pop(next(iter(self._forward)))
-            self._forward[name] = forward_program(plan, training)
-        key = jax.random.key(next_seed()) if training else None
+            draws = draws_randomness(plan, x, training=training)
+            self._forward[name] = (forward_program(plan, training), draws)
+        program, draws = self._forward[name]
+        key = jax.random.key(next_seed()) if draws else None
         trained, others = (
             {path: v._value for path, v in side.items()} for side in (plan.trained, plan.others)
         )
-        return self._forward[name](trained, others, x, key)
+        return program(trained, others, x, key)
 
     # -- files -------------------------------------------------------------------------------
 
@@ -548,6 +571,38 @@ def _as_list(callbacks: Any) -> list[Any]:
     if callbacks is None:
         return []
     return list(callbacks) if isinstance(callbacks, Sequence) else [callbacks]
+
+
+def _tree(layer: Layer) -> Iterator[Layer]:
+    yield layer
+    for _, child in layer.children():
+        yield from _tree(child)
+
+
+def _rows(where: str, asked: int | None, default: int) -> int:
+    return default if asked is None else positive_integer(where, asked)
+
+
+def _refuse_for_iterables(act: str, **arguments: Any) -> None:
+    for name, value in arguments.items():
+        if value is not None:
+            raise InvalidArgumentError(
+                explain(
+                    f"{act}({name}): got {value!r} with an iterable of batches, which has its own.",
+                    f"Leave {name} out, and set it where the batches are made.",
+                )
+            )
+
+
+def _refuse_for_arrays(act: str, **arguments: Any) -> None:
+    for name, value in arguments.items():
+        if value is not None:
+            raise InvalidArgumentError(
+                explain(
+                    f"{act}({name}): got {value!r} with arrays, of which every row is used.",
+                    f"Leave {name} out, or give x[:n] and y[:n] for fewer rows.",
+                )
+            )
 
 
 def _require_iterable(x: Any) -> None:

@@ -43,6 +43,7 @@ class Adam(Optimizer):
     """
 
     _settings = ("beta_1", "beta_2", "epsilon")
+    is_elementwise = True
 
     def __init__(
         self,

@@ -18,7 +18,7 @@ import numpy as np
 
 from evenkeel.errors import InvalidArgumentError, explain, nearest, number_in
 from evenkeel.network import Array
-from evenkeel.registry import Registry, serialize, snake_case
+from evenkeel.registry import Registry, snake_case
 
 registry: Registry[Optimizer] = Registry("optimizer")
 Params = dict[str, Array]
@@ -57,6 +57,19 @@ class LearningRate(float):
         self._assign(value)
 
 
+class Same:
+    """Equal to another `Same` only if both hold the very same object, which it keeps alive."""
+
+    def __init__(self, thing: Any):
+        self._thing = thing
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Same) and other._thing is self._thing
+
+    def __hash__(self) -> int:
+        return id(self._thing)
+
+
 class Optimizer:
     """The contract of every optimizer: settings, and the pure pair `init` and `update`.
 
@@ -78,6 +91,10 @@ class Optimizer:
     """
 
     _settings: ClassVar[tuple[str, ...]] = ()
+
+    # Whether every element of a parameter is updated from its own gradient and slots alone, and
+    # slots are dicts by variable path. The engine may then hold a parameter in blocks.
+    is_elementwise: ClassVar[bool] = False
 
     def __init__(self, learning_rate: float | Schedule, name: str | None = None):
         self.name = name or snake_case(type(self).__name__)
@@ -159,9 +176,17 @@ class Optimizer:
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments as plain data."""
-        rate = serialize(self.schedule) if self.schedule is not None else float(self._rate)
+        if self.schedule is not None:
+            raise InvalidArgumentError(
+                explain(
+                    f"{type(self).__name__}: its learning rate is a function, and a file holds no "
+                    "code.",
+                    "Save without the optimizer, model.save(path, include_compile=False), and "
+                    "compile after loading.",
+                )
+            )
         settings = {name: getattr(self, name) for name in self._settings}
-        return {"name": self.name, "learning_rate": rate, **settings}
+        return {"name": self.name, "learning_rate": float(self._rate), **settings}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Optimizer:
@@ -172,7 +197,7 @@ class Optimizer:
     def fingerprint(self) -> Any:
         """What a compiled step depends on: every setting except the learning rate's value."""
         settings = tuple(getattr(self, name) for name in self._settings)
-        return (type(self), settings, None if self.schedule is None else id(self.schedule))
+        return (type(self), settings, Same(self.schedule))
 
     def __repr__(self) -> str:
         settings = "".join(f", {name}={getattr(self, name)!r}" for name in self._settings)
@@ -214,7 +239,7 @@ class OptaxOptimizer(Optimizer):
     @property
     def fingerprint(self) -> Any:
         """The transformation's identity."""
-        return (type(self), id(self.transformation))
+        return (type(self), Same(self.transformation))
 
     def get_config(self) -> dict[str, Any]:
         """Refuses: a file holds no code."""

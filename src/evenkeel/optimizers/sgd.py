@@ -41,6 +41,7 @@ class SGD(Optimizer):
     """
 
     _settings = ("momentum", "nesterov")
+    is_elementwise = True
 
     def __init__(
         self,

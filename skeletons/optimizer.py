@@ -1,0 +1,67 @@
+"""An optimizer to start from. `python -m doctest skeletons/optimizer.py` runs the example.
+
+CONTRIBUTING.md, "Add an optimizer", says where the class goes.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+from evenkeel.errors import number_in
+from evenkeel.network import Array
+from evenkeel.optimizers.base import Optimizer, Params, Schedule, Slots, registry
+
+
+# Known as "HeavyBall" and "heavy_ball" by itself; Keras also knows optimizers in lower case.
+@registry.register("heavyball")
+class HeavyBall(Optimizer):
+    """Momentum with the learning rate outside of it, as PyTorch's SGD has it.
+
+        m ← β m + g
+        θ ← θ - η m
+
+    At a constant η these are the steps of `SGD(momentum=β)`. When η changes, all of m follows at
+    once; in `SGD` what was gathered before keeps its old rate.
+
+    Args:
+        learning_rate: The η, at least 0, or a schedule.
+        momentum: The β, in [0, 1); at 0 this is plain gradient descent.
+        name: The name in messages and files.
+
+    Raises:
+        InvalidArgumentError: If a setting is out of range.
+
+    Example:
+        >>> HeavyBall(momentum=0.5)
+        HeavyBall(learning_rate=0.01, momentum=0.5)
+
+    References:
+        Polyak, "Some methods of speeding up the convergence of iteration methods", 1964.
+    """
+
+    # The constructor's settings besides learning_rate and name: the configuration is made of
+    # them, and compiled steps with equal settings are shared.
+    _settings = ("momentum",)
+
+    def __init__(
+        self,
+        learning_rate: float | Schedule = 0.01,
+        momentum: float = 0.9,
+        name: str | None = None,
+    ):
+        super().__init__(learning_rate, name)
+        self.momentum = number_in("HeavyBall(momentum)", momentum, 0, 1, high_open=True)
+
+    def init(self, params: Params) -> Slots:
+        """Returns a zero momentum for each parameter."""
+        # A dict of slot names, each shaped like `params`; {} for an optimizer without memory.
+        return {"momentum": jax.tree.map(jnp.zeros_like, params)}
+
+    def update(
+        self, gradients: Params, slots: Slots, params: Params, rate: Array, step: Array
+    ) -> tuple[Params, Slots]:
+        """Returns the step, to be added, and the next momentum."""
+        # Pure: no attribute is written here. `step` counts from 0.
+        m = jax.tree.map(lambda m, g: self.momentum * m + g, slots["momentum"], gradients)
+        return jax.tree.map(lambda m: -rate * m, m), {"momentum": m}

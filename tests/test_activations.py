@@ -1,0 +1,138 @@
+"""Activations against the recorded numbers of other libraries, and against closed forms."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from evenkeel import activations
+from evenkeel.errors import InvalidArgumentError
+from evenkeel.layers import Activation, Dense
+from tests.laws import discovery
+from tests.oracles import cases, recipe
+
+RECORDED = np.load(Path(__file__).parent / "oracles" / "functions.npz")
+GRID = jnp.asarray(recipe.activation_grid())
+ROWS = jnp.asarray(recipe.activation_rows())
+LIBRARIES = pytest.mark.parametrize("library", ["keras", "torch"])
+every_activation = pytest.mark.parametrize("function", discovery.each(discovery.activations()))
+
+
+def assert_close(ours, recorded):
+    """Compares to 2e-6 of the largest value, as close as the libraries are to each other."""
+    scale = np.abs(recorded).max()
+    np.testing.assert_allclose(np.asarray(ours, np.float64), recorded, rtol=0, atol=2e-6 * scale)
+
+
+def slopes(function, points):
+    """Returns the derivative at each point."""
+    return jax.vmap(jax.grad(function))(points)
+
+
+def test_the_recipe_still_gives_the_recorded_inputs():
+    inputs = [*recipe.loss_inputs().values(), *recipe.metric_inputs().values()]
+    found = recipe.fingerprint([recipe.activation_grid(), recipe.activation_rows(), *inputs])
+    np.testing.assert_allclose(found, RECORDED["fingerprint"], rtol=1e-12)
+
+
+def test_every_exported_activation_has_recorded_numbers():
+    names = {function.__name__ for function in discovery.activations()}
+    assert names == {*cases.ELEMENTWISE_ACTIVATIONS, *cases.ROW_ACTIVATIONS}
+
+
+@LIBRARIES
+@pytest.mark.parametrize("name", cases.ELEMENTWISE_ACTIVATIONS)
+def test_values_are_the_recorded_ones(name, library):
+    assert_close(activations.get(name)(GRID), RECORDED[f"{library}/{name}/value"])
+
+
+@LIBRARIES
+@pytest.mark.parametrize("name", cases.ELEMENTWISE_ACTIVATIONS)
+def test_slopes_are_the_recorded_ones(name, library):
+    """Kinks included; only at 0 of leaky_relu do the libraries disagree, and we follow Keras."""
+    ours = np.array(slopes(activations.get(name), GRID))
+    recorded = RECORDED[f"{library}/{name}/gradient"]
+    if (name, library) == ("leaky_relu", "torch"):
+        ours, recorded = ours[GRID != 0], recorded[GRID != 0]
+    assert_close(ours, recorded)
+
+
+@LIBRARIES
+@pytest.mark.parametrize("name", cases.ROW_ACTIVATIONS)
+def test_row_values_and_jacobians_are_the_recorded_ones(name, library):
+    function = activations.get(name)
+    assert_close(function(ROWS), RECORDED[f"{library}/{name}/value"])
+    assert_close(jax.vmap(jax.jacrev(function))(ROWS), RECORDED[f"{library}/{name}/gradient"])
+
+
+@every_activation
+def test_compiled_equals_eager(function):
+    """A compiler may fuse operations, which moves the last bit or two of a float32."""
+    eager, compiled = function(ROWS), jax.jit(function)(ROWS)
+    np.testing.assert_allclose(compiled, eager, rtol=1e-6, atol=1e-6)
+
+
+@every_activation
+def test_far_inputs_give_finite_slopes(function):
+    """Sums of 80 occur in networks without normalization; exp(80) is a float32."""
+    far = jnp.asarray([[-80.0, -30.0, 0.0, 30.0, 80.0]])
+    gradient = jax.grad(lambda x: jnp.sum(function(x) * jnp.arange(5.0)[None]))(far)
+    assert np.isfinite(function(far)).all()
+    assert np.isfinite(gradient).all()
+
+
+@every_activation
+def test_name_and_function_lead_to_each_other(function):
+    name = activations.name_of(function)
+    assert activations.get(name) is function
+    layer = Dense(2, activation=name)
+    assert layer.activation is function
+    assert Dense.from_config(layer.get_config()).activation is function
+    assert Activation.from_config(Activation(function).get_config()).activation is function
+
+
+@pytest.mark.parametrize(
+    ("alias", "name"),
+    [("swish", "silu"), ("hard_swish", "hard_silu"), ("logistic", "sigmoid"), ("SELU", "selu")],
+)
+def test_other_names_are_the_same_function(alias, name):
+    assert activations.get(alias) is activations.get(name)
+
+
+@pytest.mark.parametrize(("name", "alpha"), [("elu", 0.5), ("leaky_relu", 0.01)])
+def test_the_parameter_scales_what_is_below_zero(name, alpha):
+    """α·f₁(x) below 0 and x above, from the definitions."""
+    unit = {"elu": np.expm1, "leaky_relu": lambda x: x}[name]
+    points = np.asarray(GRID, np.float64)
+    expected = np.where(points > 0, points, alpha * unit(np.minimum(points, 0)))
+    np.testing.assert_allclose(activations.get(name)(GRID, alpha), expected, rtol=1e-6, atol=1e-7)
+
+
+def test_elu_keeps_its_digits_near_zero():
+    """expm1 in double precision; e^x - 1 in float32 would have no digit left at 1e-8."""
+    points = -(10.0 ** np.arange(-12, 1, dtype=np.float64))
+    ours = activations.elu(jnp.asarray(points, jnp.float32))
+    np.testing.assert_allclose(ours, np.expm1(points.astype(np.float32)), rtol=5e-7)
+
+
+def test_selu_keeps_mean_0_and_variance_1(random):
+    """Its fixed point; standard errors of a mean and a variance of n draws, five of them."""
+    n = 1_000_000
+    draws = activations.selu(jnp.asarray(random.standard_normal(n), jnp.float32))
+    values = np.asarray(draws, np.float64)
+    fourth = np.mean((values - values.mean()) ** 4)
+    assert abs(values.mean()) < 5 / np.sqrt(n)
+    assert abs(values.var() - 1) < 5 * np.sqrt((fourth - 1) / n)
+
+
+def test_softmax_along_another_axis_sums_to_one_there():
+    np.testing.assert_allclose(activations.softmax(ROWS, axis=0).sum(axis=0), 1, rtol=1e-6)
+
+
+def test_an_unknown_activation_is_refused_with_the_nearest_name():
+    with pytest.raises(InvalidArgumentError, match="'relu'"):
+        activations.get("rellu")
