@@ -10,6 +10,7 @@ cross-entropy behind them is computed in log space.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import jax
@@ -27,23 +28,24 @@ SELU_SCALE = 1.0507009873554804934193349852946
 SELU_ALPHA = 1.6732632423543772848170429916717
 
 
-@jax.custom_jvp
-def _expm1_of_negative(x: Array) -> Array:
-    """exp(x) - 1 for x below 0, and 0 elsewhere.
+@partial(jax.custom_jvp, nondiff_argnums=(1,))
+def _elu(x: Array, alpha: float) -> Array:
+    """ELU with its own derivative.
 
-    Written with tanh, as 2t / (1 - t) with t = tanh(x/2): equal to the last digits, without
-    cancellation near 0, and about four times faster than expm1 in compiled CPU code.
+    e^x - 1 is written with tanh, as 2t / (1 - t) with t = tanh(x/2): equal to the last digits,
+    without cancellation near 0, and faster than expm1 in compiled CPU code.
     """
     t = jnp.tanh(0.5 * jnp.minimum(x, 0.0))
-    return 2.0 * t / (1.0 - t)
+    return jnp.where(x > 0, x, (2.0 * alpha) * t / (1.0 - t))
 
 
-@_expm1_of_negative.defjvp
-def _(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+@_elu.defjvp
+def _(alpha: float, primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
     (x,), (dx,) = primals, tangents
-    y = _expm1_of_negative(x)
-    # d/dx (exp(x) - 1) = exp(x) = y + 1; above 0 the function is constant.
-    return y, jnp.where(x > 0, jnp.zeros_like(y), y + 1.0) * dx
+    y = _elu(x, alpha)
+    # Below 0 the slope α e^x is y + α: the backward pass needs the output alone.
+    is_above = y > 0 if alpha > 0 else x > 0
+    return y, jnp.where(is_above, 1.0, y + alpha) * dx
 
 
 @registry.register()
@@ -137,7 +139,7 @@ def elu(x: Array, alpha: float = 1.0) -> Array:
         Clevert et al., "Fast and Accurate Deep Network Learning by Exponential Linear Units",
         ICLR 2016. https://arxiv.org/abs/1511.07289
     """
-    return jnp.where(x > 0, x, alpha * _expm1_of_negative(x))
+    return _elu(x, float(alpha))
 
 
 @registry.register()

@@ -49,7 +49,7 @@ def main() -> None:
 @click.option(
     "--hidden", default="300,100", show_default=True, help="Units of each hidden layer, by commas."
 )
-@click.option("--activation", default="relu", show_default=True, help="The hidden activation.")
+@click.option("--activation", default="silu", show_default=True, help="The hidden activation.")
 @click.option(
     "--dropout",
     type=float,

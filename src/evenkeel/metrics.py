@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -166,7 +167,7 @@ class CategoricalAccuracy(MeanMetric):
 
     def row_values(self, y_true: Array, y_pred: Array) -> Array:
         """Returns 1 for right rows, 0 for wrong ones."""
-        return jnp.argmax(y_true, axis=-1) == jnp.argmax(y_pred, axis=-1)
+        return largest(y_true) == largest(y_pred)
 
 
 @registry.register()
@@ -184,7 +185,7 @@ class SparseCategoricalAccuracy(MeanMetric):
     def row_values(self, y_true: Array, y_pred: Array) -> Array:
         """Returns 1 for right rows, 0 for wrong ones."""
         labels = y_true[..., 0] if y_true.ndim == y_pred.ndim else y_true
-        return labels.astype(jnp.int32) == jnp.argmax(y_pred, axis=-1)
+        return labels.astype(jnp.int32) == largest(y_pred)
 
 
 @registry.register("accuracy", "acc")
@@ -458,7 +459,7 @@ class F1Score(_Confusion):
         y, p = _one_hot_pair(y_true, y_pred)
         y, p = y.reshape(-1, y.shape[-1]), p.reshape(-1, p.shape[-1])
         if self.threshold is None and p.shape[-1] > 1:
-            p = one_hot_mask(jnp.argmax(p, axis=-1), p).astype(jnp.float32)
+            p = one_hot_mask(largest(p), p).astype(jnp.float32)
         else:
             p = (p > (0.5 if self.threshold is None else self.threshold)).astype(jnp.float32)
         w = _row_weights(weight, len(y))[:, None]
@@ -644,6 +645,17 @@ def fitting_accuracy(
         return BinaryAccuracy(0.0 if getattr(loss, "from_logits", False) else 0.5, metric.name)
     same = len(target_shape) == len(output_shape) and target_shape[-1] == output_shape[-1]
     return CategoricalAccuracy(metric.name) if same else SparseCategoricalAccuracy(metric.name)
+
+
+def largest(values: Array) -> Array:
+    """Returns the index of the largest value along the last axis, the first of equals.
+
+    The same as argmax, as two plain reductions: they compile into vector code on a CPU, where
+    argmax does not and took a twentieth of a small network's step.
+    """
+    indices = jax.lax.broadcasted_iota(jnp.int32, values.shape, values.ndim - 1)
+    is_top = values == jnp.max(values, axis=-1, keepdims=True)
+    return jnp.min(jnp.where(is_top, indices, values.shape[-1]), axis=-1)
 
 
 def _safe_divide(a: Array, b: Array) -> Array:

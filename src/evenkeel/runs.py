@@ -60,8 +60,8 @@ class Settings:
     epochs: int = 50
     batch_size: int = 32
     hidden: tuple[int, ...] = (300, 100)
-    activation: str = "relu"
-    dropout: float = 0.2
+    activation: str = "silu"
+    dropout: float = 0.1
     optimizer: str = "adam"
     learning_rate: float | None = None
     patience: int = 10

@@ -71,7 +71,8 @@ class ArrayFeed:
     """
 
     def __init__(self, data: Batch, batch_size: int, shuffle_seed: int | None = None):
-        self._data = jax.tree.map(jnp.asarray, data)
+        # device_put copies once; jnp.asarray would convert, and so copy, a second time.
+        self._data = jax.device_put(data)
         self._seed = shuffle_seed
         self.rows = data.rows
         self.batch_size = min(batch_size, self.rows)
@@ -165,6 +166,6 @@ def _length_of(batches: Any) -> int | None:
 
 
 def _joined(batches: list[Batch]) -> Segment:
-    data = jax.tree.map(lambda *parts: jnp.asarray(np.concatenate(parts)), *batches)
+    data = jax.device_put(jax.tree.map(lambda *parts: np.concatenate(parts), *batches))
     order = np.arange(data.rows, dtype=np.int32).reshape(len(batches), -1)
     return Segment(data=data, order=jnp.asarray(order))

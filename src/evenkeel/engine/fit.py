@@ -165,7 +165,7 @@ class Run:
             self.callbacks.call("on_epoch_begin", epoch, {})
             before, step = plan.read_state(self.key), self._step
             logs = self._epoch(epoch, jax.tree.map(jnp.copy, before))
-            is_finite = bool(np.isfinite(logs["loss"]))
+            is_finite = bool(np.isfinite(logs["loss"])) and _are_finite(plan)
             logs |= self._validation(epoch) if is_finite else {}
             # A callback may add to the logs, or set weights; both count from here on.
             self.callbacks.call("on_epoch_end", epoch, logs)
@@ -179,25 +179,24 @@ class Run:
         self.callbacks.call("on_train_end", logs)
 
     def _epoch(self, epoch: int, state: State) -> Logs:
+        plan, logs, done = self.programs.plan, {}, 0
         sums = self.programs.no_sums(self.feed.sample())
-        record: Record = {}
-        done = 0
         for segment in self.feed.epoch(epoch):
             for first, last in self._stretches(segment):
                 if self._pace.always_one:
                     self.callbacks.batch("begin", done)
-                    # A callback may hold the arrays that the next step would use up.
-                    state = jax.tree.map(jnp.copy, state)
+                    # A callback may have set weights, or hold the arrays of the last step.
+                    state = jax.tree.map(jnp.copy, plan.read_state(self.key))
                 state, sums, record = self._stretch(state, sums, segment, first, last, epoch)
                 done += last - first
+                logs = _floats(plan, record)
                 if self._pace.always_one:
-                    self.callbacks.batch("end", done - 1, _floats(self.programs.plan, record))
-                self.callbacks.call(
-                    "on_progress", done, self.feed.steps, _floats(self.programs.plan, record)
-                )
-                if self._pace.always_one and self.should_stop():
-                    return _floats(self.programs.plan, record)
-        return _floats(self.programs.plan, record)
+                    self.callbacks.batch("end", done - 1, logs)
+                self.callbacks.call("on_progress", done, self.feed.steps, logs)
+                asked = self._pace.always_one and self.should_stop()
+                if asked or not np.isfinite(logs["loss"]):
+                    return logs
+        return logs
 
     def _stretches(self, segment: Segment) -> Iterator[tuple[int, int]]:
         """Yields from where to where to go, cutting at the steps at which a sample is due."""
@@ -242,6 +241,11 @@ class Run:
         self.programs.plan.write_state(before, step)
         self.history.outcome = Outcome.NOT_FINITE
         warnings.warn(f"Epoch {epoch + 1}: {Outcome.NOT_FINITE.sentence}", EvenkeelWarning, 5)
+
+
+def _are_finite(plan: Plan) -> bool:
+    """Whether all weights are finite: a loss is taken before its step, which may overflow."""
+    return all(np.isfinite(np.asarray(v._value)).all() for v in plan.trained.values())
 
 
 def _floats(plan: Plan, record: Record) -> Logs:

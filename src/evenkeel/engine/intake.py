@@ -6,12 +6,13 @@ model as it was. What passes here is not checked again inside.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from evenkeel.errors import InvalidArgumentError, InvalidDataError, explain
+from evenkeel.errors import InvalidArgumentError, InvalidDataError, explain, number_in
 from evenkeel.losses import Loss
 
 _ROWS_SHOWN = 5
@@ -111,7 +112,7 @@ def _weights_by_class(class_weight: Mapping[int, float], y: np.ndarray) -> np.nd
         )
     table = np.ones(max(present) + 1, np.float32)
     for label, value in class_weight.items():
-        table[int(label)] = value
+        table[int(label)] = number_in(f"class_weight[{label!r}]", value, 0, math.inf)
     return table[labels.astype(np.int64)]
 
 
@@ -131,7 +132,7 @@ def check_inputs(network: Any, x: np.ndarray) -> None:
                 f"{type(network).__name__} {network.name!r}, layer 0, "
                 f"{type(first).__name__}({first.name!r}): x has shape {x.shape}, expected "
                 f"{_shape_text(expected)}.",
-                _shape_advice(expected, found),
+                _shape_advice(expected, x.shape),
             )
         )
 
@@ -350,12 +351,13 @@ def _shape_text(sizes: Sequence[Any]) -> str:
     return "(batch" + "".join(f", {n}" for n in sizes) + ")"
 
 
-def _shape_advice(expected: tuple[Any, ...], found: tuple[int, ...]) -> str:
+def _shape_advice(expected: tuple[Any, ...], shape: tuple[int, ...]) -> str:
+    found = shape[1:]
     known = [n for n in expected if n is not None]
     size, wanted = int(np.prod(found, dtype=np.int64)), int(np.prod(known, dtype=np.int64))
     if expected == (*found, 1) or (size == wanted and found != expected):
         return f"The number of elements fits: type x.reshape(-1, {', '.join(map(str, expected))})."
-    if len(found) + 1 == len(expected) and found == expected[1:]:
+    if shape == expected:
         return "One row without the batch axis? Type x[None]."
     if found == ():
         return "Type x.reshape(-1, 1) for one feature, or x.reshape(1, -1) for one row."

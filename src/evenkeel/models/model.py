@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -233,10 +234,10 @@ class Model(Layer):
                 x, y, sample_weight, class_weight, validation_split, validation_data
             )
             if train is None:
-                _refuse_for_iterables("fit", batch_size=batch_size)
+                _refuse_for_batches(batch_size=batch_size)
                 feed: Feed = self._stream(x, class_weight, steps_per_epoch)
             else:
-                _refuse_for_arrays("fit", steps_per_epoch=steps_per_epoch)
+                _refuse_for_arrays(steps_per_epoch=steps_per_epoch)
                 feed = ArrayFeed(train, rows_a_step, next_seed() if shuffle else None)
             programs = self._programs_for(feed.sample())
             validation = self._validation_feed(held_out, validation_data, validation_batch_size)
@@ -408,7 +409,7 @@ class Model(Layer):
         with self._left_as_it_was():
             if y is None:
                 _require_iterable(x)
-                _refuse_for_iterables("evaluate", batch_size=batch_size)
+                _refuse_for_batches(batch_size=batch_size)
                 feed: Feed = self._stream(x, None, None)
             else:
                 feed = self._inference_feed(self._checked(x, y, sample_weight), batch_size)
@@ -583,26 +584,21 @@ def _rows(where: str, asked: int | None, default: int) -> int:
     return default if asked is None else positive_integer(where, asked)
 
 
-def _refuse_for_iterables(act: str, **arguments: Any) -> None:
+def _refuse_for(data: str, advice: str, **arguments: Any) -> None:
+    """Refuses arguments that mean nothing for this kind of data."""
     for name, value in arguments.items():
         if value is not None:
             raise InvalidArgumentError(
-                explain(
-                    f"{act}({name}): got {value!r} with an iterable of batches, which has its own.",
-                    f"Leave {name} out, and set it where the batches are made.",
-                )
+                explain(f"{name}: got {value!r}, which means nothing for {data}.", advice)
             )
 
 
-def _refuse_for_arrays(act: str, **arguments: Any) -> None:
-    for name, value in arguments.items():
-        if value is not None:
-            raise InvalidArgumentError(
-                explain(
-                    f"{act}({name}): got {value!r} with arrays, of which every row is used.",
-                    f"Leave {name} out, or give x[:n] and y[:n] for fewer rows.",
-                )
-            )
+_refuse_for_batches = partial(
+    _refuse_for, "an iterable of batches", "Leave it out, and set it where the batches are made."
+)
+_refuse_for_arrays = partial(
+    _refuse_for, "arrays, of which every row is used", "Leave it out, or give x[:n] and y[:n]."
+)
 
 
 def _require_iterable(x: Any) -> None:

@@ -7,6 +7,7 @@ from io import StringIO
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 
@@ -33,7 +34,7 @@ def _layers_table(model: Any) -> Table:
     shape = model.input_shape
     for layer in model.layers:
         shape = layer.compute_output_shape(shape)
-        name = f"{layer.name} ({type(layer).__name__})"
+        name = escape(f"{layer.name} ({type(layer).__name__})")
         table.add_row(name, str(shape), f"{layer.count_params():,}", _note(layer))
     return table
 
