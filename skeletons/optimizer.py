@@ -43,6 +43,9 @@ class HeavyBall(Optimizer):
     # The constructor's settings besides learning_rate and name: the configuration is made of
     # them, and compiled steps with equal settings are shared.
     _settings = ("momentum",)
+    # Each element's step depends on its own gradient and slots alone, so that the engine may
+    # hold a matrix in blocks. Leave it out for an update that looks at norms or whole rows.
+    is_elementwise = True
 
     def __init__(
         self,

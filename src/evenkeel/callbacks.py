@@ -119,6 +119,8 @@ class EarlyStopping(Callback):
     def _value(self, logs: Logs) -> float | None:
         if self.monitor in logs:
             return float(logs[self.monitor])
+        if self._is_skipped(logs):
+            return None
         if self.monitor.startswith("val_") and not any(n.startswith("val_") for n in logs):
             advice = "Give validation_data=(x_valid, y_valid) or validation_split to fit."
         else:
@@ -126,6 +128,12 @@ class EarlyStopping(Callback):
         message = explain(f"EarlyStopping: no log is named {self.monitor!r}.", advice)
         warnings.warn(message, EvenkeelWarning, stacklevel=2)
         return None
+
+    def _is_skipped(self, logs: Logs) -> bool:
+        """Whether validation is absent from this epoch only, not from the run."""
+        is_sparse = (self.params or {}).get("validation_freq", 1) > 1
+        is_broken = not math.isfinite(logs.get("loss", 0.0))
+        return self.monitor.startswith("val_") and (is_sparse or is_broken)
 
     def _is_better(self, value: float) -> bool:
         if math.isnan(value):

@@ -8,6 +8,17 @@ from typing import Any
 
 import click
 
+from evenkeel.settings import Settings
+
+_DEFAULTS = Settings()
+
+
+def _option(name: str, kind: type, text: str) -> Any:
+    """An option of the settings' name, type and default."""
+    default = getattr(_DEFAULTS, name)
+    flag = "--" + name.replace("_", "-")
+    return click.option(flag, type=kind, default=default, show_default=True, help=text)
+
 
 class _Commands(click.Group):
     """Prints what evenkeel refuses, and exits with 2, instead of showing a traceback."""
@@ -31,7 +42,7 @@ def _is_ours(error: Exception) -> bool:
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="evenkeel")
 def main() -> None:
-    r"""Trains deep networks so that they train.
+    """Trains deep networks so that they train.
 
     \b
     evenkeel train                      the bundled digits, a minute at most
@@ -44,46 +55,31 @@ def main() -> None:
 
 @main.command()
 @click.argument("data", default="digits")
-@click.option("--epochs", type=int, default=50, show_default=True, help="The most epochs.")
-@click.option("--batch-size", type=int, default=32, show_default=True, help="Rows a step.")
+@_option("epochs", int, "The most epochs.")
+@_option("batch_size", int, "Rows a step.")
 @click.option(
-    "--hidden", default="300,100", show_default=True, help="Units of each hidden layer, by commas."
-)
-@click.option("--activation", default="silu", show_default=True, help="The hidden activation.")
-@click.option(
-    "--dropout",
-    type=float,
-    default=0.2,
+    "--hidden",
+    default=",".join(str(units) for units in _DEFAULTS.hidden),
     show_default=True,
-    help="Fraction of hidden units dropped.",
+    help="Units of each hidden layer, by commas.",
 )
-@click.option("--optimizer", default="adam", show_default=True, help="adam or sgd.")
+@_option("activation", str, "The hidden layers' activation.")
+@_option("dropout", float, "Fraction of hidden units dropped in training.")
+@_option("optimizer", str, "adam or sgd.")
 @click.option("--learning-rate", type=float, help="The learning rate.  [default: the optimizer's]")
-@click.option(
-    "--patience",
-    type=int,
-    default=10,
-    show_default=True,
-    help="Epochs without a better validation loss before the run ends.",
-)
-@click.option(
-    "--validation-fraction",
-    type=float,
-    default=0.1,
-    show_default=True,
-    help="Training rows kept for validation.",
-)
+@_option("patience", int, "Epochs without a better validation loss before the run ends.")
+@_option("validation_fraction", float, "Training rows kept for validation.")
 @click.option(
     "--task",
     type=click.Choice(["classification", "regression"]),
     help="What is to be learned.  [default: seen from y]",
 )
-@click.option("--seed", type=int, default=42, show_default=True, help="Of everything random.")
+@_option("seed", int, "Of everything random.")
 @click.option("--out", type=click.Path(path_type=Path), help="Run folder.  [default: runs/DATA]")
 @click.option("--force", is_flag=True, help="Write into --out even if it exists.")
 @click.option("--quiet", is_flag=True, help="Print the result only.")
 def train(data: str, task: Any, out: Path | None, force: bool, quiet: bool, **options: Any) -> None:
-    r"""Trains a network and leaves a run folder.
+    """Trains a network and leaves a run folder.
 
     A tenth of the training rows is kept for validation: it decides when to stop and which epoch's
     weights are kept. The test rows are looked at once, at the end.
@@ -96,7 +92,7 @@ def train(data: str, task: Any, out: Path | None, force: bool, quiet: bool, **op
     from evenkeel import runs
 
     options["hidden"] = _units(options["hidden"])
-    settings = runs.Settings(**options)
+    settings = Settings(**options)
     loaded = runs.load_data(data, task, settings.seed)
     folder = runs.free_folder(out, loaded.name, force)
     if not quiet:
@@ -109,7 +105,7 @@ def train(data: str, task: Any, out: Path | None, force: bool, quiet: bool, **op
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument("data", required=False)
 def evaluate(run: Path, data: str | None) -> None:
-    r"""Tests a run's saved model, on its own test rows or on those of DATA.
+    """Tests a run's saved model, on its own test rows or on those of DATA.
 
     \b
     evenkeel evaluate runs/digits
@@ -129,7 +125,7 @@ def evaluate(run: Path, data: str | None) -> None:
 )
 @click.option("--force", is_flag=True, help="Replace --out if it exists.")
 def predict(run: Path, file: Path, out: Path | None, force: bool) -> None:
-    r"""Applies a run's saved model to the x of an NPZ file; with y in it, scores it too.
+    """Applies a run's saved model to the x of an NPZ file; with y in it, scores it too.
 
     \b
     evenkeel predict runs/digits new.npz --out answers.csv

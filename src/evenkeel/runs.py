@@ -30,53 +30,13 @@ from evenkeel.errors import (
     InvalidArgumentError,
     InvalidDataError,
     explain,
-    number_in,
-    positive_integer,
 )
 from evenkeel.models import Model, Sequential, load_model
 from evenkeel.optimizers import get as get_optimizer
 from evenkeel.randomness import set_random_seed
+from evenkeel.settings import Settings
 
 MODEL_FILE, HISTORY_FILE, RUN_FILE = "model.safetensors", "history.csv", "run.json"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """How a run trains.
-
-    Attributes:
-        epochs: The most epochs to train.
-        batch_size: Rows a step.
-        hidden: The units of each hidden layer.
-        activation: The hidden layers' activation.
-        dropout: The fraction of each hidden layer's units dropped in training.
-        optimizer: The optimizer's name.
-        learning_rate: The learning rate; the optimizer's default when None.
-        patience: How many epochs without a better validation loss are waited for.
-        validation_fraction: The fraction of the training rows kept for validation.
-        seed: The seed of everything random.
-    """
-
-    epochs: int = 50
-    batch_size: int = 32
-    hidden: tuple[int, ...] = (300, 100)
-    activation: str = "silu"
-    dropout: float = 0.1
-    optimizer: str = "adam"
-    learning_rate: float | None = None
-    patience: int = 10
-    validation_fraction: float = 0.1
-    seed: int = 42
-
-    def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "patience"):
-            positive_integer(f"--{name.replace('_', '-')}", getattr(self, name))
-        for units in self.hidden:
-            positive_integer("--hidden", units)
-        number_in("--dropout", self.dropout, 0, 1, high_open=True)
-        number_in(
-            "--validation-fraction", self.validation_fraction, 0, 1, low_open=True, high_open=True
-        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,13 @@ from safetensors.numpy import save
 
 from evenkeel import losses, metrics, optimizers
 from evenkeel.engine.plan import surviving_slots
-from evenkeel.errors import EvenkeelError, FileRefusedError, InvalidArgumentError, explain
+from evenkeel.errors import (
+    EvenkeelError,
+    FileRefusedError,
+    InvalidArgumentError,
+    explain,
+    integer_at_least,
+)
 from evenkeel.layers.base import get as get_layer
 from evenkeel.layers.base import registry as layer_registry
 from evenkeel.network import named_variables
@@ -64,6 +71,7 @@ def save_model(model: Any, path: Path, *, overwrite: bool, include_compile: bool
     header = {
         "format": FORMAT,
         "model": serialize(model),
+        "input_shape": list(model.build_shape[1:]),
         "compile": None if optimizer is None else _compile_config(model),
     }
     text = json.dumps(header, sort_keys=True, default=_plain)
@@ -132,10 +140,17 @@ def read_file(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
             )
         )
     header = json.loads(metadata[_HEADER])
-    if header.get("format") != FORMAT:
+    if not isinstance(header, dict) or not {"format", "model", "compile"} <= set(header):
         raise FileRefusedError(
             explain(
-                f"{path} has the file format {header.get('format')}, this version reads {FORMAT}.",
+                f"{path} is a safetensors file whose {_HEADER!r} entry describes no model.",
+                "Nothing was loaded. Save the model again, or take another copy of the file.",
+            )
+        )
+    if header["format"] != FORMAT:
+        raise FileRefusedError(
+            explain(
+                f"{path} has the file format {header['format']}, this version reads {FORMAT}.",
                 "Open it with the version of evenkeel that wrote it, or a newer one.",
             )
         )
@@ -143,14 +158,13 @@ def read_file(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
 
 
 def _rebuild(path: Path, header: dict[str, Any], custom: dict[str, type] | None) -> Any:
-    description = header["model"]
-    known = (custom or {}).get(description["class_name"].rpartition(">")[2])
     try:
         with _registered(custom or {}):
-            model = known.from_config(description["config"]) if known else get_layer(description)  # pyright: ignore[reportAttributeAccessIssue]  # a model class has it
-        if not model.built:
-            model.build((None, *description["config"]["input_shape"]))
-    except (EvenkeelError, TypeError, KeyError, ValueError) as error:
+            model: Any = get_layer(_renamed(header["model"], custom or {}))
+        shape = (None, *header["input_shape"])
+        model.ensure_built(shape)
+        model.compute_output_shape(shape)  # builds what a `call` of one's own brings in
+    except (EvenkeelError, TypeError, KeyError, ValueError, AttributeError) as error:
         raise FileRefusedError(
             explain(
                 f"{path}: the network in it cannot be built here: {error}",
@@ -159,6 +173,19 @@ def _rebuild(path: Path, header: dict[str, Any], custom: dict[str, type] | None)
             )
         ) from error
     return model
+
+
+def _renamed(description: Any, custom: dict[str, type]) -> Any:
+    """Returns a description in which the caller's classes stand under the caller's names."""
+    if isinstance(description, list):
+        return [_renamed(part, custom) for part in description]
+    if not isinstance(description, dict):
+        return description
+    renamed = {key: _renamed(part, custom) for key, part in description.items()}
+    name = renamed.get("class_name")
+    if isinstance(name, str) and name not in custom and name.rpartition(">")[2] in custom:
+        renamed["class_name"] = name.rpartition(">")[2]
+    return renamed
 
 
 class _registered:  # noqa: N801  # used like a function
@@ -222,33 +249,51 @@ def _restore_compile(
             loss=losses.get(config["loss"]),
             metrics=[metrics.get(metric) for metric in config["metrics"]],
         )
-    except (EvenkeelError, TypeError) as error:
+        model.optimizer.iterations = integer_at_least(0, "iterations", config["iterations"])
+        model.optimizer.rate_factor = config["rate_factor"]
+    except (EvenkeelError, TypeError, KeyError, ValueError, AttributeError) as error:
         raise FileRefusedError(
             explain(
                 f"{path}: its loss, metrics or optimizer cannot be built here: {error}",
                 "Type load_model(path, compile=False), and compile the model yourself.",
             )
         ) from error
-    model.optimizer.iterations = config["iterations"]
+    model.optimizer.slots = _filled_slots(path, model, tensors)
+
+
+def _filled_slots(path: Path, model: Any, tensors: dict[str, np.ndarray]) -> Any:
+    """Returns the optimizer's slots: the file's, and fresh ones for what was not yet trained."""
+    if not any(name.startswith("slots/") for name in tensors):
+        return None
     trained = named_variables(model, wanted={"trainable": True})
     template = surviving_slots(model.optimizer, {p: v._value for p, v in trained.items()})
-    paths = jax.tree_util.tree_flatten_with_path(template)[0]
-    names = ["slots/" + jax.tree_util.keystr(key, simple=True, separator="|") for key, _ in paths]
-    if all(name in tensors for name in names):
-        leaves = [jax.numpy.asarray(tensors[name]) for name in names]
-        model.optimizer.slots = jax.tree.unflatten(jax.tree.structure(template), leaves)
+    keyed, structure = jax.tree_util.tree_flatten_with_path(template)
+    leaves = []
+    for key, fresh in keyed:
+        name = _slot_name(key)
+        if name in tensors and tensors[name].shape != np.shape(fresh):
+            raise FileRefusedError(
+                explain(
+                    f"{path}: {name!r} has shape {tensors[name].shape}, the optimizer expects "
+                    f"{np.shape(fresh)}.",
+                    "Nothing was loaded. The file was changed after it was written; save it again.",
+                )
+            )
+        leaves.append(jax.numpy.asarray(tensors[name]) if name in tensors else fresh)
+    return jax.tree.unflatten(structure, leaves)
+
+
+def _slot_name(key: Any) -> str:
+    return "slots/" + jax.tree_util.keystr(key, simple=True, separator="|")
 
 
 def _slot_tensors(slots: Any) -> dict[str, np.ndarray]:
     leaves = jax.tree_util.tree_flatten_with_path(slots)[0]
-    return {
-        "slots/" + jax.tree_util.keystr(key, simple=True, separator="|"): np.asarray(leaf)
-        for key, leaf in leaves
-    }
+    return {_slot_name(key): np.asarray(leaf) for key, leaf in leaves}
 
 
 def _refuse_unregistered(model: Any) -> None:
-    for layer in [model, *(layer for _, layer in model.children())]:
+    for layer in _tree(model):
         cls = type(layer)
         name = registered_name(cls)
         if ">" not in name and layer_registry._members.get(name) is not cls:
@@ -260,6 +305,12 @@ def _refuse_unregistered(model: Any) -> None:
                     "get_config that returns its constructor's arguments.",
                 )
             )
+
+
+def _tree(layer: Any) -> Iterator[Any]:
+    yield layer
+    for _, child in layer.children():
+        yield from _tree(child)
 
 
 def _checksum(header: str, tensors: dict[str, np.ndarray]) -> str:

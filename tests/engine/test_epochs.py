@@ -338,8 +338,8 @@ class TestFreezing:
         """One Adam step with surviving slots, by hand, from the slots before it."""
         model = self.two_layers()
         model.fit(*data, batch_size=11, epochs=3, verbose=0)
-        name = next(n for n in model.optimizer.slots["m"] if n.endswith("dense_1/kernel"))
-        before = np.array(model.optimizer.slots["m"][name])
+        name = next(n for n in model.optimizer.slots["momentum"] if n.endswith("dense_1/kernel"))
+        before = np.array(model.optimizer.slots["momentum"][name])
         model.layers[0].trainable = False
         model.optimizer.learning_rate = 0.0
         model.fit(*data, batch_size=ROWS, verbose=0)
@@ -347,7 +347,7 @@ class TestFreezing:
         error = model.predict(data[0]) - data[1]
         gradient = 2 * hidden.T @ error / ROWS
         np.testing.assert_allclose(
-            np.array(model.optimizer.slots["m"][name]),
+            np.array(model.optimizer.slots["momentum"][name]),
             0.9 * before + 0.1 * gradient,
             rtol=1e-4,
             atol=1e-6,
@@ -373,6 +373,16 @@ class TestFreezing:
         two.fit(*data, batch_size=11, verbose=0)
         assert not np.allclose(one.predict(data[0]), before)
         assert all((a == b).all() for a, b in zip(one.layers[1].get_weights(), top, strict=True))
+
+
+class Stream:
+    """An iterable of batches that is no list, and can be iterated many times."""
+
+    def __init__(self, batches):
+        self._batches = batches
+
+    def __iter__(self):
+        return iter(self._batches)
 
 
 class TestStreams:
@@ -427,15 +437,22 @@ class TestStreams:
         model.fit(parts, verbose=0)
         close(model.get_weights(), expected)
 
-    def test_validation_and_evaluation_take_batches_too(self, data):
-        class Batches:
-            def __iter__(_):
-                return iter(self.batches(data))
+    def test_class_weights_apply_also_to_batches_that_lack_a_class(self, data):
+        labels = np.repeat([0.0, 1.0], 11).astype(np.float32)
+        model, twin = linear(), linear()
+        twin.set_weights(model.get_weights())
+        parts = self.batches((data[0], labels), size=11)
+        model.fit(parts, class_weight={0: 0.5, 1: 2.0}, verbose=0)
+        weight = np.where(labels == 1, 2.0, 0.5)
+        twin.fit(data[0], labels, batch_size=11, shuffle=False, sample_weight=weight, verbose=0)
+        close(model.get_weights(), twin.get_weights())
 
+    def test_validation_and_evaluation_take_batches_too(self, data):
+        stream = Stream(self.batches(data))
         model = linear()
-        history = model.fit(*data, batch_size=11, validation_data=Batches(), verbose=0).history
-        assert history["val_loss"][0] == pytest.approx(model.evaluate(Batches()), rel=1e-6)
-        assert model.evaluate(Batches()) == pytest.approx(model.evaluate(*data), rel=1e-5)
+        history = model.fit(*data, batch_size=11, validation_data=stream, verbose=0).history
+        assert history["val_loss"][0] == pytest.approx(model.evaluate(stream), rel=1e-6)
+        assert model.evaluate(stream) == pytest.approx(model.evaluate(*data), rel=1e-5)
 
     def test_a_torch_data_loader(self, data):
         torch = pytest.importorskip("torch")

@@ -10,6 +10,7 @@ import gzip
 import hashlib
 import os
 import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -100,7 +101,7 @@ def _content(name: str) -> bytes:
 def _verified(path: Path) -> bytes:
     try:
         content = gzip.decompress(path.read_bytes())
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise _damaged(path, f"cannot be decompressed ({error})") from None
     if hashlib.sha256(content).hexdigest() != CONTENT_SHA256[path.name]:
         raise _damaged(path, "does not match its checksum")

@@ -23,7 +23,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
         InvalidDataError: If it is no NPZ file, or holds Python objects.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
     except (ValueError, OSError, EOFError, zipfile.BadZipFile, AttributeError, TypeError) as error:
         raise InvalidDataError(
@@ -65,7 +65,7 @@ def read_npz(path: Path, task: Task | None = None, seed: int = 0) -> Dataset:
                     "Write the file with np.savez(path, x=x, y=y).",
                 )
             )
-    x, y = arrays["x"], _flat_targets(arrays["y"])
+    x, y = np.atleast_1d(arrays["x"]), _flat_targets(np.atleast_1d(arrays["y"]))
     if len(x) != len(y) or len(x) < 2:
         raise InvalidDataError(
             explain(
@@ -74,6 +74,7 @@ def read_npz(path: Path, task: Task | None = None, seed: int = 0) -> Dataset:
                 "Write both with as many rows.",
             )
         )
+    _refuse_unfit_test(path, arrays, x)
     task = task or _task_of(y)
     if task == "classification":
         _refuse_no_classes(path, y)
@@ -96,12 +97,45 @@ def _split(
     if "x_test" in arrays and "y_test" in arrays:
         return x, y, arrays["x_test"], _flat_targets(arrays["y_test"]).astype(y.dtype)
     if "test_rows" in arrays:
-        rows = arrays["test_rows"]
-        rows = rows[0] if rows.ndim == 2 else rows
         is_test = np.zeros(len(x), bool)
-        is_test[rows.astype(bool) if rows.dtype == bool else rows.astype(np.int64)] = True
+        is_test[_test_rows(arrays)] = True
         return x[~is_test], y[~is_test], x[is_test], y[is_test]
     return split_rows(x, y, _TEST_FRACTION, seed, by_class=task == "classification")
+
+
+def _test_rows(arrays: dict[str, np.ndarray]) -> np.ndarray:
+    """Returns the numbers of the test rows: of the first split, where there are several."""
+    rows = arrays["test_rows"]
+    rows = np.atleast_1d(rows[0] if rows.ndim == 2 else rows)
+    return np.flatnonzero(rows) if rows.dtype == bool else rows.astype(np.int64)
+
+
+def _refuse_unfit_test(path: Path, arrays: dict[str, np.ndarray], x: np.ndarray) -> None:
+    """Raises `InvalidDataError` unless the test part of a file, if any, fits the rest."""
+    problem = None
+    if ("x_test" in arrays) != ("y_test" in arrays):
+        lonely = "x_test" if "x_test" in arrays else "y_test"
+        problem = f"has {lonely}, and of x_test and y_test both are needed"
+    elif "x_test" in arrays:
+        x_test, y_test = np.atleast_1d(arrays["x_test"]), np.atleast_1d(arrays["y_test"])
+        if len(x_test) != len(y_test):
+            problem = f"x_test has {len(x_test)} rows and y_test has {len(y_test)}"
+        elif x_test.shape[1:] != x.shape[1:]:
+            problem = f"x_test has shape {x_test.shape} and x has shape {x.shape}"
+    elif "test_rows" in arrays:
+        rows = np.unique(_test_rows(arrays))
+        outside = rows[(rows < 0) | (rows >= len(x))]
+        if outside.size:
+            problem = f"test_rows names row {outside[0]}, and the rows are 0 to {len(x) - 1}"
+        elif rows.size in (0, len(x)):
+            problem = f"test_rows leaves none to {'train' if rows.size else 'test'} on"
+    if problem is not None:
+        raise InvalidDataError(
+            explain(
+                f"{path}: {problem}.",
+                "Correct it, or leave it out: a fifth of the rows is then drawn for the test.",
+            )
+        )
 
 
 def _flat_targets(y: np.ndarray) -> np.ndarray:

@@ -235,7 +235,10 @@ class Run:
     def _validation(self, epoch: int) -> Logs:
         if self.validate is None or (epoch + 1) % self.validation_freq:
             return {}
-        return {f"val_{name}": value for name, value in self.validate().items()}
+        self.callbacks.call("on_test_begin", {})
+        logs = self.validate()
+        self.callbacks.call("on_test_end", logs)
+        return {f"val_{name}": value for name, value in logs.items()}
 
     def _roll_back(self, before: State, step: int, epoch: int) -> None:
         self.programs.plan.write_state(before, step)

@@ -69,7 +69,12 @@ def same_rows(expected: int, found: int, other: str, name: str) -> None:
 
 
 def weights(
-    sample_weight: Any, class_weight: Mapping[int, float] | None, y: np.ndarray, rows: int
+    sample_weight: Any,
+    class_weight: Mapping[int, float] | None,
+    y: np.ndarray,
+    rows: int,
+    *,
+    is_batch: bool = False,
 ) -> np.ndarray | None:
     """Combines sample weights and class weights into one weight for each row, or None.
 
@@ -78,6 +83,7 @@ def weights(
         class_weight: The weight of each class by its number; classes that are not named weigh 1.
         y: The checked targets.
         rows: The number of rows.
+        is_batch: Whether y is one batch of many, and may lack classes that others contain.
     """
     weight = None
     if sample_weight is not None:
@@ -93,16 +99,18 @@ def weights(
                 )
             )
     if class_weight:
-        by_class = _weights_by_class(class_weight, y)
+        by_class = _weights_by_class(class_weight, y, is_batch)
         weight = by_class if weight is None else weight * by_class
     return weight
 
 
-def _weights_by_class(class_weight: Mapping[int, float], y: np.ndarray) -> np.ndarray:
+def _weights_by_class(
+    class_weight: Mapping[int, float], y: np.ndarray, is_batch: bool
+) -> np.ndarray:
     labels = np.argmax(y, axis=-1) if y.ndim > 1 and y.shape[-1] > 1 else y.reshape(-1)
     present = set(np.unique(labels).astype(int).tolist())
     absent = sorted(set(class_weight) - present)
-    if absent:
+    if absent and not is_batch:
         raise InvalidArgumentError(
             explain(
                 f"class_weight names the classes {absent}, which y does not contain; it contains "
@@ -110,7 +118,7 @@ def _weights_by_class(class_weight: Mapping[int, float], y: np.ndarray) -> np.nd
                 "Use the class numbers that stand in y as keys.",
             )
         )
-    table = np.ones(max(present) + 1, np.float32)
+    table = np.ones(max(*present, *class_weight) + 1, np.float32)
     for label, value in class_weight.items():
         table[int(label)] = number_in(f"class_weight[{label!r}]", value, 0, math.inf)
     return table[labels.astype(np.int64)]

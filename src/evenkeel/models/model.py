@@ -84,6 +84,14 @@ class Model(Layer):
         self._programs: dict[Any, engine.Programs] = {}
         self._forward: dict[Any, Any] = {}
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        known = list(self.__dict__.get("_sublayers", ()))
+        super().__setattr__(name, value)
+        for layer in self.__dict__.get("_sublayers", ())[len(known) :]:
+            if layer._auto_named:
+                layer.adopt_name(self, {other.name for other in known})
+            known.append(layer)
+
     # -- what it is made of ------------------------------------------------------------------
 
     @property
@@ -246,6 +254,7 @@ class Model(Layer):
             "steps": feed.steps,
             "batch_size": feed.batch_size,
             "verbose": verbose,
+            "validation_freq": 1 if validation is None else validation_freq,
         }
         self.history = History(params, self)
         listeners = CallbackList([*_as_list(callbacks), *display], self, params)
@@ -301,13 +310,19 @@ class Model(Layer):
         return first, last
 
     def _checked(
-        self, x: Any, y: Any, sample_weight: Any = None, class_weight: Any = None, prefix: str = ""
+        self,
+        x: Any,
+        y: Any,
+        sample_weight: Any = None,
+        class_weight: Any = None,
+        prefix: str = "",
+        is_batch: bool = False,
     ) -> Batch:
         """Turns rows of data into a batch that fits the network and the loss, or refuses."""
         assert self.loss is not None
         rows = intake.inputs(x, f"{prefix}x")
         y_rows = intake.targets(y, len(rows), f"{prefix}y", f"{prefix}x")
-        weight = intake.weights(sample_weight, class_weight, y_rows, len(rows))
+        weight = intake.weights(sample_weight, class_weight, y_rows, len(rows), is_batch=is_batch)
         self._build_for(rows)
         y_rows = intake.check_targets(self.loss, y_rows, self.output_shape)
         return Batch(x=rows, y=y_rows, weight=weight)
@@ -337,7 +352,9 @@ class Model(Layer):
                         "If x is not an iterable of batches, give the targets: fit(x, y).",
                     )
                 )
-            return self._checked(item[0], item[1], *item[2:3], class_weight=class_weight)
+            return self._checked(
+                item[0], item[1], *item[2:3], class_weight=class_weight, is_batch=True
+            )
 
         limit = None if steps is None else positive_integer("fit(steps_per_epoch)", steps)
         return StreamFeed(batches, check, limit)
@@ -474,7 +491,7 @@ class Model(Layer):
         """
         self._require_compiled("train_on_batch")
         with self._left_as_it_was():
-            data = self._checked(x, y, sample_weight, class_weight)
+            data = self._checked(x, y, sample_weight, class_weight, is_batch=True)
             programs = self._programs_for(data)
         history = engine.Run(
             programs=programs,

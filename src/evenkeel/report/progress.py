@@ -40,9 +40,11 @@ class EpochLines(Callback):
         self._console = Console(highlight=False, soft_wrap=True)
         self._started = time.perf_counter()
         self._steps = 0
+        self._in_epoch = False
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Starts the clock."""
+        self._in_epoch = True
         self._started = time.perf_counter()
 
     def on_progress(self, step: int, steps: int | None, logs: Logs | None = None) -> None:
@@ -60,8 +62,9 @@ class EpochLines(Callback):
         )
 
     def on_test_end(self, logs: Logs | None = None) -> None:
-        """Prints an evaluation's logs."""
-        self._console.print(as_text(logs), markup=False)
+        """Prints an evaluation's logs; a validation's are part of the epoch's line."""
+        if not self._in_epoch:
+            self._console.print(as_text(logs), markup=False)
 
 
 class ProgressDisplay(EpochLines):
