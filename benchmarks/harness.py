@@ -27,7 +27,7 @@ SETTLE_SECONDS = 0.2
 """Pause between turns: OpenMP threads of the last side keep spinning for a while."""
 
 
-class WorkerFailed(Exception):
+class WorkerFailedError(Exception):
     """A side could not do what it was told; its message is the reason shown in the table."""
 
 
@@ -60,10 +60,11 @@ class Worker:
         """Sends one command and waits for its answer.
 
         Raises:
-            WorkerFailed: The side answered with an error, died, or took over `ANSWER_SECONDS`.
+            WorkerFailedError: The side answered with an error, died, or took over `ANSWER_SECONDS`.
         """
         stdin, stdout = self._process.stdin, self._process.stdout
-        assert stdin is not None and stdout is not None
+        assert stdin is not None
+        assert stdout is not None
         alarm = threading.Timer(ANSWER_SECONDS, self.kill)
         alarm.start()
         try:
@@ -76,7 +77,7 @@ class Worker:
             alarm.cancel()
         answer = json.loads(line) if line else {"error": self._last_words(command)}
         if "error" in answer:
-            raise WorkerFailed(answer["error"])
+            raise WorkerFailedError(answer["error"])
         return answer
 
     def _last_words(self, command: str) -> str:
@@ -153,8 +154,8 @@ def workers(specs: Iterable[Spec], caches: Path) -> Iterator[list[Worker]]:
     started: list[Worker] = []
     try:
         for spec in specs:
-            for threads in dict.fromkeys(cores() if t == ALL else t for t in spec.threads):
-                started.append(Worker(spec, threads, caches))
+            counts = dict.fromkeys(cores() if t == ALL else t for t in spec.threads)
+            started.extend(Worker(spec, threads, caches) for threads in counts)
         yield started
     finally:
         for worker in started:
@@ -195,7 +196,7 @@ class Interleaved:
             return
         try:
             act()
-        except WorkerFailed as failure:
+        except WorkerFailedError as failure:
             measured.skipped = str(failure)
 
     def _start(self, worker: Worker, measured: Measured, job: Job) -> None:

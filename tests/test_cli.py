@@ -155,13 +155,8 @@ class TestTrain:
         (["--epoch", "3"], ["--epochs"]),
     )
 
-    LATE = ("--activation", "--optimizer", "--learning-rate")
-
     @pytest.mark.parametrize(("arguments", "words"), BAD, ids=[" ".join(b[0]) for b in BAD])
-    def test_bad_arguments_exit_with_2_and_a_message(self, place, here, request, arguments, words):
-        if arguments[0] in self.LATE or arguments == ["--seed", "-1"]:
-            reason = "seen only after the data was split and the folder made"
-            request.applymarker(pytest.mark.xfail(reason=reason, strict=True))
+    def test_bad_arguments_exit_with_2_and_a_message(self, place, here, arguments, words):
         output = call("train", place / "classes.npz", "--out", here / "mine", *arguments, code=2)
         for word in words:
             assert word in output

@@ -110,7 +110,9 @@ def test_compiled_equals_eager_and_the_state_keeps_its_shapes(cls):
     compiled = jax.jit(metric.update)(first, y_true, y_pred, weight)
     assert jax.tree.map(jnp.shape, first) == jax.tree.map(jnp.shape, compiled)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), compiled, eager)
-    np.testing.assert_allclose(jax.jit(metric.outcome)(compiled), metric.outcome(eager), rtol=1e-6)
+    np.testing.assert_allclose(
+        jax.jit(metric.value_of)(compiled), metric.value_of(eager), rtol=1e-6
+    )
 
 
 @every_metric

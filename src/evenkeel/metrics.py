@@ -1,6 +1,6 @@
 """Metrics: numbers for people, accumulated over batches and never part of the gradient.
 
-A metric is three pure functions of a small state (`initial`, `update`, `outcome`), which is what
+A metric is three pure functions of a small state (`initial`, `update`, `value_of`), which is what
 lets the engine accumulate it inside a compiled epoch. The same object also serves by hand, in
 Keras's words: `update_state`, `result`, `reset_state`.
 """
@@ -29,7 +29,7 @@ _TINY = 1e-7
 
 
 class Metric:
-    """The contract: pure `initial`, `update` and `outcome`; names as in Keras by hand.
+    """The contract: pure `initial`, `update` and `value_of`; names as in Keras by hand.
 
     Args:
         name: The name in histories; the snake-case class name when None.
@@ -56,7 +56,7 @@ class Metric:
         """Returns the state after one more batch; `weight` is (batch,) or None."""
         raise NotImplementedError(f"{type(self).__name__} must define update(...).")
 
-    def outcome(self, state: State) -> Array:
+    def value_of(self, state: State) -> Array:
         """Returns the metric's value for a state."""
         raise NotImplementedError(f"{type(self).__name__} must define outcome(state).")
 
@@ -70,7 +70,7 @@ class Metric:
 
     def result(self) -> Array:
         """Returns the value over all batches since the last reset."""
-        return self.outcome(self.initial() if self._state is None else self._state)
+        return self.value_of(self.initial() if self._state is None else self._state)
 
     def reset_state(self) -> None:
         """Forgets all batches."""
@@ -123,7 +123,7 @@ class MeanMetric(Metric):
         total, count = _weighted_sums(values, weight)
         return {"total": state["total"] + total, "count": state["count"] + count}
 
-    def outcome(self, state: State) -> Array:
+    def value_of(self, state: State) -> Array:
         """Returns the mean, 0 before any batch."""
         return _safe_divide(state["total"], state["count"])
 
@@ -167,7 +167,7 @@ class CategoricalAccuracy(MeanMetric):
 
     def row_values(self, y_true: Array, y_pred: Array) -> Array:
         """Returns 1 for right rows, 0 for wrong ones."""
-        return largest(y_true) == largest(y_pred)
+        return _largest(y_true) == _largest(y_pred)
 
 
 @registry.register()
@@ -185,7 +185,7 @@ class SparseCategoricalAccuracy(MeanMetric):
     def row_values(self, y_true: Array, y_pred: Array) -> Array:
         """Returns 1 for right rows, 0 for wrong ones."""
         labels = y_true[..., 0] if y_true.ndim == y_pred.ndim else y_true
-        return labels.astype(jnp.int32) == largest(y_pred)
+        return labels.astype(jnp.int32) == _largest(y_pred)
 
 
 @registry.register("accuracy", "acc")
@@ -274,9 +274,9 @@ class RootMeanSquaredError(MeanSquaredError):
         3.0
     """
 
-    def outcome(self, state: State) -> Array:
+    def value_of(self, state: State) -> Array:
         """Returns the root of the mean."""
-        return jnp.sqrt(super().outcome(state))
+        return jnp.sqrt(super().value_of(state))
 
 
 @registry.register("mae")
@@ -334,7 +334,7 @@ class R2Score(Metric):
             "residual": old["residual"] + jnp.sum(w * jnp.square(y - p), axis=0),
         }
 
-    def outcome(self, state: State) -> Array:
+    def value_of(self, state: State) -> Array:
         """Returns the mean R² over outputs."""
         count = jnp.maximum(state["count"], _TINY)
         spread = state["squares"] - jnp.square(state["total"]) / count
@@ -390,7 +390,7 @@ class Precision(_Confusion):
         0.5
     """
 
-    def outcome(self, state: State) -> Array:
+    def value_of(self, state: State) -> Array:
         """Returns hits / predicted, 0 where nothing was predicted."""
         return _safe_divide(state["hits"], state["predicted"])
 
@@ -409,7 +409,7 @@ class Recall(_Confusion):
         0.5
     """
 
-    def outcome(self, state: State) -> Array:
+    def value_of(self, state: State) -> Array:
         """Returns hits / actual, 0 where there was nothing to find."""
         return _safe_divide(state["hits"], state["actual"])
 
@@ -459,7 +459,7 @@ class F1Score(_Confusion):
         y, p = _one_hot_pair(y_true, y_pred)
         y, p = y.reshape(-1, y.shape[-1]), p.reshape(-1, p.shape[-1])
         if self.threshold is None and p.shape[-1] > 1:
-            p = one_hot_mask(largest(p), p).astype(jnp.float32)
+            p = one_hot_mask(_largest(p), p).astype(jnp.float32)
         else:
             p = (p > (0.5 if self.threshold is None else self.threshold)).astype(jnp.float32)
         w = _row_weights(weight, len(y))[:, None]
@@ -469,7 +469,7 @@ class F1Score(_Confusion):
             for name, value in sums.items()
         }
 
-    def outcome(self, state: State) -> Array:
+    def value_of(self, state: State) -> Array:
         """Returns the averaged F1."""
         hits, predicted, actual = state["hits"], state["predicted"], state["actual"]
         if self.average == "micro":
@@ -534,7 +534,7 @@ class AUC(Metric):
             "negatives": state["negatives"] + jnp.sum(w * (1.0 - y)),
         }
 
-    def outcome(self, state: State) -> Array:
+    def value_of(self, state: State) -> Array:
         """Returns the area."""
         recall = _safe_divide(state["hits"], state["positives"][None])
         if self.curve == "PR":
@@ -647,7 +647,7 @@ def fitting_accuracy(
     return CategoricalAccuracy(metric.name) if same else SparseCategoricalAccuracy(metric.name)
 
 
-def largest(values: Array) -> Array:
+def _largest(values: Array) -> Array:
     """Returns the index of the largest value along the last axis, the first of equals.
 
     The same as argmax, as two plain reductions: they compile into vector code on a CPU, where

@@ -27,6 +27,10 @@ def snake_case(name: str) -> str:
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", spaced).lower()
 
 
+def _loose(name: str) -> str:
+    return name.lower().replace("_", "")
+
+
 class Registry(Generic[T]):
     """One family of things that users ask for by name.
 
@@ -62,12 +66,13 @@ class Registry(Generic[T]):
         return name in self._members
 
     def lookup(self, name: str) -> Any:
-        """Returns the class or function of that name.
+        """Returns the class or function of that name; case and underscores do not matter.
 
         Raises:
             InvalidArgumentError: If there is none; the message offers the nearest name.
         """
-        member = self._members.get(name, self._members.get(name.lower()))
+        loosely = {_loose(known): member for known, member in self._members.items()}
+        member = self._members.get(name, loosely.get(_loose(name)))
         if member is None:
             raise InvalidArgumentError(
                 explain(f"Unknown {self.family} {name!r}.", nearest(name, self.names))
@@ -75,9 +80,9 @@ class Registry(Generic[T]):
         return member
 
     def name_of(self, member: Any) -> str | None:
-        """Returns the shortest registered lower-case name of a member, or None."""
-        names = [n for n, m in self._members.items() if m is member and n == n.lower()]
-        return names[0] if names else None
+        """Returns the first registered lower-case name of a member, or None."""
+        names = (n for n, m in self._members.items() if m is member and n == n.lower())
+        return next(names, None)
 
     def build(self, config: Mapping[str, Any]) -> Any:
         """Rebuilds an instance from `{"class_name": ..., "config": {...}}`."""

@@ -6,11 +6,13 @@ This is what the command line does, as functions: `train` writes a run folder, `
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import hashlib
 import json
 import platform
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -23,6 +25,7 @@ from evenkeel.callbacks import EarlyStopping
 from evenkeel.datasets.registry import Dataset, Task
 from evenkeel.datasets.splitting import split_rows
 from evenkeel.datasets.tables import read_arrays
+from evenkeel.engine import intake
 from evenkeel.engine.history import History
 from evenkeel.engine.outcome import Outcome
 from evenkeel.errors import (
@@ -69,7 +72,7 @@ def load_data(source: str, task: Task | None, seed: int) -> Dataset:
 
 
 def free_folder(out: Path | None, name: str, force: bool) -> Path:
-    """Makes and returns the folder for a run, refusing one that exists.
+    """Returns the folder for a run, refusing one that exists.
 
     Args:
         out: The folder asked for; when None, the first free one of runs/NAME, runs/NAME-2, ...
@@ -91,8 +94,20 @@ def free_folder(out: Path | None, name: str, force: bool) -> Path:
                 "Give another --out, or add --force to replace what is in it.",
             )
         )
-    out.mkdir(parents=True, exist_ok=True)
     return out
+
+
+@contextlib.contextmanager
+def _made(folder: Path) -> Iterator[None]:
+    """Makes a run folder before the training, and takes it away again if that is refused."""
+    is_new = not folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except Exception:
+        if is_new and not any(folder.iterdir()):
+            folder.rmdir()
+        raise
 
 
 def train(
@@ -105,13 +120,15 @@ def train(
 ) -> Result:
     """Trains a network on a data set, tests it once, and writes the run folder."""
     set_random_seed(settings.seed)
+    intake.targets(data.y_test, len(intake.inputs(data.x_test, "test x")), "test y", "test x")
     x, y, x_valid, y_valid = _hold_out(data, settings)
     scale = _target_scale(y) if data.task == "regression" else (1.0, 0.0)
     model = network_for(data, settings, x)
     started = time.perf_counter()
-    history = _fit(
-        model, settings, (x, _scaled(y, scale)), (x_valid, _scaled(y_valid, scale)), verbose
-    )
+    with _made(folder):
+        history = _fit(
+            model, settings, (x, _scaled(y, scale)), (x_valid, _scaled(y_valid, scale)), verbose
+        )
     seconds = time.perf_counter() - started
     if data.task == "regression":
         model = _in_raw_units(model, scale)

@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -293,7 +292,7 @@ def _slot_tensors(slots: Any) -> dict[str, np.ndarray]:
 
 
 def _refuse_unregistered(model: Any) -> None:
-    for layer in _tree(model):
+    for layer in model.tree():
         cls = type(layer)
         name = registered_name(cls)
         if ">" not in name and layer_registry._members.get(name) is not cls:
@@ -305,12 +304,6 @@ def _refuse_unregistered(model: Any) -> None:
                     "get_config that returns its constructor's arguments.",
                 )
             )
-
-
-def _tree(layer: Any) -> Iterator[Any]:
-    yield layer
-    for _, child in layer.children():
-        yield from _tree(child)
 
 
 def _checksum(header: str, tensors: dict[str, np.ndarray]) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from evenkeel.errors import number_in, positive_integer
+from evenkeel.errors import integer_at_least, number_in, positive_integer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +41,7 @@ class Settings:
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "patience"):
             positive_integer(f"--{name.replace('_', '-')}", getattr(self, name))
+        integer_at_least(0, "--seed", self.seed)
         for units in self.hidden:
             positive_integer("--hidden", units)
         number_in("--dropout", self.dropout, 0, 1, high_open=True)

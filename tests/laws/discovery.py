@@ -46,7 +46,7 @@ CONTRACTS: dict[type, tuple[str, ...]] = {
     Optimizer: ("update",),
     ek.initializers.Initializer: ("draw",),
     ek.losses.Loss: ("values",),
-    ek.metrics.Metric: ("initial", "update", "outcome"),
+    ek.metrics.Metric: ("initial", "update", "value_of"),
     ek.metrics.MeanMetric: ("row_values",),
 }
 

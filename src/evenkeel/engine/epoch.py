@@ -17,7 +17,7 @@ from evenkeel.engine.compilation import compiled
 from evenkeel.engine.layout import column_cuts, in_columns, whole
 from evenkeel.engine.plan import Plan
 from evenkeel.engine.state import State
-from evenkeel.engine.step import Batch, Sums, evaluation_step, outcome_of, step
+from evenkeel.engine.step import Batch, Sums, evaluation_step, record_of, step
 from evenkeel.network import Array
 
 Record = dict[str, Array]
@@ -51,7 +51,7 @@ def training_program(plan: Plan) -> Callable[..., tuple[State, Sums, Record]]:
         cuts = column_cuts(plan, order.shape[1])
         carry = jax.lax.fori_loop(first, last, body, (in_columns(state, cuts), sums))
         state, sums = whole(carry[0], cuts), carry[1]
-        return state, sums, outcome_of(plan, sums)
+        return state, sums, record_of(plan, sums)
 
     return compiled(run, donate=(0,))
 
@@ -71,6 +71,6 @@ def evaluation_program(plan: Plan) -> Callable[..., tuple[Sums, Record]]:
             return evaluation_step(plan, trained, others, batch, sums, batch_key)
 
         sums = jax.lax.fori_loop(0, order.shape[0], body, sums)
-        return sums, outcome_of(plan, sums)
+        return sums, record_of(plan, sums)
 
     return compiled(run)

@@ -38,6 +38,9 @@ from evenkeel.network import Array
 _STRETCH_SECONDS = 0.2
 _FIRST_STRETCH_STEPS = 8
 
+# Where an epoch's length is not known beforehand, a sample of telemetry is taken this often.
+_STEPS_A_SAMPLE = 1000
+
 
 class Programs:
     """The compiled programs of a plan, each made when first needed."""
@@ -71,17 +74,27 @@ class Programs:
         return self._made[name]
 
 
-def evaluate(programs: Programs, feed: Feed) -> Logs:
+def evaluate(programs: Programs, feed: Feed, callbacks: CallbackList) -> Logs:
     """Returns the loss and the metrics of the network as it stands, over a whole feed."""
     plan = programs.plan
     trained, others = (
         {p: v._value for p, v in side.items()} for side in (plan.trained, plan.others)
     )
     sums = programs.no_sums(feed.sample())
-    record: Record = {}
+    logs, done, one_by_one = {}, 0, bool(callbacks.wants_test_batches)
+    callbacks.call("on_test_begin", {})
     for segment in feed.epoch(0):
-        sums, record = programs.evaluate(trained, others, sums, segment.data, segment.order)
-    return _floats(plan, record)
+        steps = 1 if one_by_one else segment.steps
+        for first in range(0, segment.steps, steps):
+            if one_by_one:
+                callbacks.call("on_test_batch_begin", done, {})
+            order = segment.order[first : first + steps]
+            sums, record = programs.evaluate(trained, others, sums, segment.data, order)
+            logs, done = _floats(plan, record), done + steps
+            if one_by_one:
+                callbacks.call("on_test_batch_end", done - 1, logs)
+    callbacks.call("on_test_end", logs)
+    return logs
 
 
 @dataclass(kw_only=True)
@@ -113,7 +126,7 @@ class Run:
     Attributes:
         programs: The compiled programs.
         feed: The training data.
-        validate: Returns the validation's logs; None without validation.
+        validation: The validation data; None without validation.
         validation_freq: Validate every so many epochs.
         callbacks: Who listens.
         history: The record to fill.
@@ -126,7 +139,7 @@ class Run:
 
     programs: Programs
     feed: Feed
-    validate: Callable[[], Logs] | None
+    validation: Feed | None
     validation_freq: int
     callbacks: CallbackList
     history: History
@@ -182,12 +195,14 @@ class Run:
         plan, logs, done = self.programs.plan, {}, 0
         sums = self.programs.no_sums(self.feed.sample())
         for segment in self.feed.epoch(epoch):
-            for first, last in self._stretches(segment):
+            for first, last in self._stretches(segment, done):
                 if self._pace.always_one:
                     self.callbacks.batch("begin", done)
                     # A callback may have set weights, or hold the arrays of the last step.
                     state = jax.tree.map(jnp.copy, plan.read_state(self.key))
-                state, sums, record = self._stretch(state, sums, segment, first, last, epoch)
+                if self.telemetry != "off" and done % self._sampling_interval == 0:
+                    self._look(state, segment, first, epoch)
+                state, sums, record = self._stretch(state, sums, segment, first, last)
                 done += last - first
                 logs = _floats(plan, record)
                 if self._pace.always_one:
@@ -198,46 +213,55 @@ class Run:
                     return logs
         return logs
 
-    def _stretches(self, segment: Segment) -> Iterator[tuple[int, int]]:
-        """Yields from where to where to go, cutting at the steps at which a sample is due."""
-        mark = segment.steps if self.telemetry == "off" else -(-segment.steps // SAMPLES_PER_EPOCH)
-        first = 0
+    @property
+    def _sampling_interval(self) -> int:
+        """How many steps lie between two samples of telemetry."""
+        if self.feed.steps is None:
+            return _STEPS_A_SAMPLE
+        return -(-self.feed.steps // SAMPLES_PER_EPOCH)
+
+    def _stretches(self, segment: Segment, done: int) -> Iterator[tuple[int, int]]:
+        """Yields from where to where to go, cutting at the steps at which a sample is due.
+
+        Args:
+            segment: What to go through.
+            done: The steps that the epoch took before it.
+        """
+        first, interval = 0, self._sampling_interval
         while first < segment.steps:
-            next_mark = (first // mark + 1) * mark
-            last = min(first + self._pace.steps, next_mark, segment.steps)
+            until_sample = interval - (done + first) % interval
+            last = min(first + min(self._pace.steps, until_sample), segment.steps)
             yield first, last
             first = last
 
     def _stretch(
-        self, state: State, sums: Any, segment: Segment, first: int, last: int, epoch: int
-    ) -> tuple[State, Any, Record]:
-        plan = self.programs.plan
-        assert plan.optimizer is not None
-        factor = jnp.float32(plan.optimizer.rate_factor)
-        self._look(state, segment, first, factor, epoch)
+        self, state: State, sums: Sums, segment: Segment, first: int, last: int
+    ) -> tuple[State, Sums, Record]:
         started = time.perf_counter()
         state, sums, record = self.programs.train(
-            state, sums, segment.data, segment.order, first, last, factor
+            state, sums, segment.data, segment.order, first, last, self._factor
         )
         self._step += last - first
-        plan.write_state(state, self._step)
+        self.programs.plan.write_state(state, self._step)
         jax.block_until_ready(record)
         self._pace.learn(last - first, time.perf_counter() - started)
         return state, sums, record
 
-    def _look(self, state: State, segment: Segment, first: int, factor: Array, epoch: int) -> None:
-        if self.telemetry == "off" or first % -(-segment.steps // SAMPLES_PER_EPOCH):
-            return
+    @property
+    def _factor(self) -> Array:
+        """The learning rate, or the factor on its schedule, as it stands now."""
+        assert self.programs.plan.optimizer is not None
+        return jnp.float32(self.programs.plan.optimizer.rate_factor)
+
+    def _look(self, state: State, segment: Segment, first: int, epoch: int) -> None:
         look = self.programs.look(self.telemetry)
-        numbers = look(state, segment.data, segment.order[first], factor)
+        numbers = look(state, segment.data, segment.order[first], self._factor)
         self.history.telemetry.append(sample_of(numbers, epoch, self._step))
 
     def _validation(self, epoch: int) -> Logs:
-        if self.validate is None or (epoch + 1) % self.validation_freq:
+        if self.validation is None or (epoch + 1) % self.validation_freq:
             return {}
-        self.callbacks.call("on_test_begin", {})
-        logs = self.validate()
-        self.callbacks.call("on_test_end", logs)
+        logs = evaluate(self.programs, self.validation, self.callbacks)
         return {f"val_{name}": value for name, value in logs.items()}
 
     def _roll_back(self, before: State, step: int, epoch: int) -> None:

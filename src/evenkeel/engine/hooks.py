@@ -65,6 +65,12 @@ class Callback:
     def on_test_begin(self, logs: Logs | None = None) -> None:
         """Before an evaluation."""
 
+    def on_test_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Before a batch of an evaluation."""
+
+    def on_test_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """After a batch of an evaluation, with the logs so far."""
+
     def on_test_end(self, logs: Logs | None = None) -> None:
         """After an evaluation, with its logs."""
 
@@ -74,11 +80,18 @@ class Callback:
     def on_predict_begin(self, logs: Logs | None = None) -> None:
         """Before a prediction."""
 
+    def on_predict_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Before a batch of a prediction."""
+
+    def on_predict_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """After a batch of a prediction."""
+
     def on_predict_end(self, logs: Logs | None = None) -> None:
         """After a prediction."""
 
 
 BATCH_HOOKS = ("on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end")
+TEST_BATCH_HOOKS = ("on_test_batch_begin", "on_test_batch_end")
 
 
 class CallbackList:
@@ -92,11 +105,19 @@ class CallbackList:
 
     @property
     def wants_batches(self) -> list[str]:
-        """The names of the callbacks that listen to single batches."""
+        """The names of the callbacks that listen to single training batches."""
+        return self._writers_of(BATCH_HOOKS)
+
+    @property
+    def wants_test_batches(self) -> list[str]:
+        """The names of the callbacks that listen to single batches of an evaluation."""
+        return self._writers_of(TEST_BATCH_HOOKS)
+
+    def _writers_of(self, hooks: Iterable[str]) -> list[str]:
         return [
             type(callback).__name__
             for callback in self.callbacks
-            if any(_is_written(callback, hook) for hook in BATCH_HOOKS)
+            if any(_is_written(callback, hook) for hook in hooks)
         ]
 
     def call(self, hook: str, *args: Any) -> None:

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from evenkeel.engine.compilation import compiled
+from evenkeel.engine.hooks import CallbackList
 from evenkeel.engine.plan import Plan
 from evenkeel.network import Array
 
@@ -42,7 +43,9 @@ def draws_randomness(plan: Plan, x: Any, *, training: bool) -> bool:
     return drawn[0]
 
 
-def predict(run: Callable[[Any], Array], x: Any, batch_size: int) -> np.ndarray:
+def predict(
+    run: Callable[[Any], Array], x: Any, batch_size: int, callbacks: CallbackList
+) -> np.ndarray:
     """Runs a forward pass over all rows, batch by batch.
 
     The last batch is filled up with copies of its last row to a size that was compiled before
@@ -52,18 +55,21 @@ def predict(run: Callable[[Any], Array], x: Any, batch_size: int) -> np.ndarray:
         run: The forward pass of one batch.
         x: The inputs, all rows.
         batch_size: How many rows at a time.
+        callbacks: Who listens.
 
     Returns:
         The outputs of all rows, in order.
     """
     rows = len(jax.tree.leaves(x)[0])
     outputs = []
-    for start in range(0, rows, batch_size):
+    for batch, start in enumerate(range(0, rows, batch_size)):
+        callbacks.call("on_predict_batch_begin", batch, {})
         part = jax.tree.map(lambda a, s=start: a[s : s + batch_size], x)
         count = len(jax.tree.leaves(part)[0])
         size = batch_size if rows > batch_size else min(batch_size, _power_of_two(count))
         filled = jax.tree.map(lambda a, n=size: _fill(a, n), part)
         outputs.append(jax.tree.map(lambda o, n=count: np.asarray(o)[:n], run(filled)))
+        callbacks.call("on_predict_batch_end", batch, {})
     return jax.tree.map(lambda *parts: np.concatenate(parts), *outputs)
 
 

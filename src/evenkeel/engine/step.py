@@ -144,9 +144,9 @@ def no_sums(plan: Plan, data: Batch) -> Sums:
     )
 
 
-def outcome_of(plan: Plan, sums: Sums) -> dict[str, Array]:
+def record_of(plan: Plan, sums: Sums) -> dict[str, Array]:
     """Returns the loss and the metrics that sums amount to."""
     mean = sums.loss / jnp.maximum(sums.rows, 1.0)
     return {"loss": mean} | {
-        metric.name: metric.outcome(sums.metrics[metric.name]) for metric in plan.metrics
+        metric.name: metric.value_of(sums.metrics[metric.name]) for metric in plan.metrics
     }

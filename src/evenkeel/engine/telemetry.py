@@ -58,8 +58,9 @@ class Telemetry:
 
 
 def telemetry_program(plan: Plan, level: Level) -> Callable[..., dict[str, Any]]:
-    """Compiles `look(state, batch, factor)`, which returns a sample's numbers."""
+    """Compiles `look(state, data, rows, factor)`, which returns a sample's numbers, in order."""
     record = level == "full"
+    order: list[str] = list(plan.trained)  # compiled programs return dicts in alphabetical order
 
     def look(state: State, data: Batch, rows: Array, factor: Array) -> dict[str, Any]:
         assert plan.optimizer is not None
@@ -69,7 +70,9 @@ def telemetry_program(plan: Plan, level: Level) -> Callable[..., dict[str, Any]]
             loss, (_, _, scope) = loss_of(
                 plan, trained, state.others, data.take(rows), key, record=record
             )
-            return loss, scope.taps or {}
+            taps = scope.taps or {}
+            order.extend(path for path in taps if path not in order)
+            return loss, taps
 
         (loss, taps), gradients = jax.value_and_grad(objective, has_aux=True)(state.trained)
         rate = plan.optimizer.rate_at(state.step, factor)
@@ -85,7 +88,17 @@ def telemetry_program(plan: Plan, level: Level) -> Callable[..., dict[str, Any]]
             "zero_fraction": _each(_zero_fraction, taps),
         }
 
-    return compiled(look)
+    program = compiled(look)
+
+    def in_order(*arguments: Any) -> dict[str, Any]:
+        return {
+            name: {path: value[path] for path in order if path in value}
+            if isinstance(value, dict)
+            else value
+            for name, value in program(*arguments).items()
+        }
+
+    return in_order
 
 
 def sample_of(numbers: dict[str, Any], epoch: int, step: int) -> Telemetry:

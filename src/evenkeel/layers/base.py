@@ -149,6 +149,9 @@ class Layer:
         if isinstance(value, list | tuple) and not name.startswith("_"):
             layers = [item for item in value if isinstance(item, Layer)]
         known = self.__dict__.get("_sublayers")
+        replaced = self.__dict__.get(name)
+        if known is not None and isinstance(replaced, Layer) and replaced is not value:
+            known[:] = [layer for layer in known if layer is not replaced]
         if known is not None:
             known.extend(layer for layer in layers if not any(layer is k for k in known))
         object.__setattr__(self, name, value)
@@ -164,6 +167,12 @@ class Layer:
             yield f"{path}{variable.name}", variable, here and variable.trainable
         for name, child in self.children():
             yield from child.walk(f"{path}{name}/", here)
+
+    def tree(self) -> Iterator[Layer]:
+        """Yields this layer and all layers inside it, outer ones first."""
+        yield self
+        for _, child in self.children():
+            yield from child.tree()
 
     @property
     def variables(self) -> list[Variable]:
@@ -245,7 +254,7 @@ class Layer:
         if scope is None:
             with entered(Scope(training=bool(training))):
                 return self(inputs, *args, training=training, **kwargs)
-        inputs = jax.tree.map(_as_input, inputs)
+        inputs = _as_inputs(inputs)
         self.ensure_built(_shape_of(inputs))
         self.check_input_shape(_shape_of(inputs))
         mode = scope.training if training is None else bool(training)
@@ -396,20 +405,25 @@ def describe(layer: Any) -> Any:
     return getattr(layer, "__name__", repr(layer))
 
 
+def _as_inputs(inputs: Any) -> Any:
+    """Turns arrays into JAX arrays, one by one; nested lists of numbers are one array."""
+    if any(isinstance(leaf, int | float) for leaf in jax.tree.leaves(inputs)):
+        return _as_input(inputs)
+    return jax.tree.map(_as_input, inputs)
+
+
 def _as_input(value: Any) -> Array:
     if isinstance(value, jax.Array):
-        array = value
-    else:
-        given = np.asarray(value)
-        if given.dtype.kind not in "iufb":
-            raise InvalidDataError(
-                explain(
-                    f"An input has the type {given.dtype}, expected numbers.",
-                    "Encode text and categories as numbers first.",
-                )
+        return value
+    given = np.asarray(value)
+    if given.dtype.kind not in "iufb":
+        raise InvalidDataError(
+            explain(
+                f"An input has the type {given.dtype}, expected numbers.",
+                "Encode text and categories as numbers first.",
             )
-        array = jnp.asarray(given.astype(np.float32) if given.dtype.kind == "f" else given)
-    return array
+        )
+    return jnp.asarray(given.astype(np.float32) if given.dtype.kind == "f" else given)
 
 
 def as_float(value: Array) -> Array:

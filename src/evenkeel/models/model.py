@@ -264,7 +264,7 @@ class Model(Layer):
         return engine.Run(
             programs=programs,
             feed=feed,
-            validate=None if validation is None else lambda: engine.evaluate(programs, validation),
+            validation=validation,
             validation_freq=validation_freq,
             callbacks=listeners,
             history=self.history,
@@ -330,7 +330,7 @@ class Model(Layer):
     @contextlib.contextmanager
     def _left_as_it_was(self) -> Iterator[None]:
         """Forgets again what was built inside, if what is inside is refused."""
-        states = [(layer, layer._build_state()) for layer in _tree(self)]
+        states = [(layer, layer._build_state()) for layer in self.tree()]
         try:
             yield
         except Exception:
@@ -432,9 +432,7 @@ class Model(Layer):
                 feed = self._inference_feed(self._checked(x, y, sample_weight), batch_size)
             programs = self._programs_for(feed.sample())
         listeners = CallbackList([*_as_list(callbacks), *display], self, {"steps": feed.steps})
-        listeners.call("on_test_begin", {})
-        logs = engine.evaluate(programs, feed)
-        listeners.call("on_test_end", logs)
+        logs = engine.evaluate(programs, feed, listeners)
         if return_dict:
             return logs
         return list(logs.values()) if len(logs) > 1 else logs["loss"]
@@ -464,7 +462,7 @@ class Model(Layer):
             self._build_for(rows)
         listeners = CallbackList(_as_list(callbacks), self, {})
         listeners.call("on_predict_begin", {})
-        outputs = predict(lambda part: self._run_forward(part, False), rows, size)
+        outputs = predict(lambda part: self._run_forward(part, False), rows, size, listeners)
         listeners.call("on_predict_end", {})
         return outputs
 
@@ -496,7 +494,7 @@ class Model(Layer):
         history = engine.Run(
             programs=programs,
             feed=ArrayFeed(data, data.rows),
-            validate=None,
+            validation=None,
             validation_freq=1,
             callbacks=CallbackList([], self, {}),
             history=History({}, self),
@@ -589,12 +587,6 @@ def _as_list(callbacks: Any) -> list[Any]:
     if callbacks is None:
         return []
     return list(callbacks) if isinstance(callbacks, Sequence) else [callbacks]
-
-
-def _tree(layer: Layer) -> Iterator[Layer]:
-    yield layer
-    for _, child in layer.children():
-        yield from _tree(child)
 
 
 def _rows(where: str, asked: int | None, default: int) -> int:
