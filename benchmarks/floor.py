@@ -89,7 +89,7 @@ class _FloorSide(Side):
         """Kernels by name; each reads `BANDWIDTH_BYTES` and writes as many."""
         raise NotImplementedError
 
-    def measure(self) -> dict[str, float]:
+    def measure(self, epochs: int) -> dict[str, float]:
         """Times a whole epoch's products in each layout, then each bandwidth kernel."""
         measures = {
             f"{PRODUCTS}/{layout}": _seconds_per_step(calls, self._job.steps)

@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.job import Job
+from benchmarks.job import EPOCHS_A_CALL, Job
 from benchmarks.peers import ALL, Spec
 
 ANSWER_SECONDS = 600.0
@@ -203,11 +203,11 @@ class Interleaved:
         answer = worker.ask("prepare", job=dataclasses.asdict(job))
         measured.note = answer["note"]
         self._versions.update(answer["versions"])
-        measured.first = worker.ask("run")["measures"]
+        measured.first = worker.ask("run", epochs=1)["measures"]
 
     def _turn(self, worker: Worker, measured: Measured) -> None:
         time.sleep(SETTLE_SECONDS)
-        for name, value in worker.ask("run")["measures"].items():
+        for name, value in worker.ask("run", epochs=EPOCHS_A_CALL)["measures"].items():
             measured.rounds.setdefault(name, []).append(value)
 
 

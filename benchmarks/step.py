@@ -25,8 +25,8 @@ PEER_GOALS_AT = 32
 
 
 def default_samples(batch_size: int) -> int:
-    """Rows for an epoch of roughly half a second: 1000 small steps or 300 large ones."""
-    return batch_size * (1000 if batch_size <= 64 else 300)
+    """Rows for an epoch of roughly a fifth of a second: 400 small steps or 100 large ones."""
+    return batch_size * (400 if batch_size <= 64 else 100)
 
 
 def chosen_specs(peers: Sequence[str] | None) -> list[Spec]:

@@ -5,7 +5,7 @@ Between commands it blocks on its input and uses no processor. It ends when its 
 worker outlives a harness that was killed.
 
 Commands: {"command": "prepare", "job": {...}} → {"steps", "versions", "note"};
-{"command": "run"} → {"measures": {name: value}}; {"command": "quit"}. A failure answers {"error"}.
+{"command": "run", "epochs": n} → {"measures": {name: value}}; {"command": "quit"}. A failure answers {"error"}.
 """
 
 import importlib
@@ -68,7 +68,7 @@ class _Server:
                 return self._prepare(Job(**message["job"]))
             if self._side is None:
                 raise RuntimeError("'run' came before 'prepare'")
-            return {"measures": self._side.measure()}
+            return {"measures": self._side.measure(message["epochs"])}
         except Exception as error:
             return {"error": _describe(error)}
 

@@ -8,7 +8,7 @@ class EvenkeelSide(TrainingSide):
     """`ek.Sequential.fit` with default callbacks, accuracy as metric, progress display off."""
 
     packages = ("evenkeel", "jax", "jaxlib", "numpy")
-    note = "fit, one epoch a call"
+    note = "fit"
 
     def __init__(self) -> None:
         import evenkeel as ek
@@ -38,9 +38,9 @@ class EvenkeelSide(TrainingSide):
         self._images, self._labels = images_and_labels(job)
         self._batch_size = job.batch_size
 
-    def epoch(self) -> float:
+    def train(self, epochs: int) -> float:
         """One call of `fit`."""
         history = self._model.fit(
-            self._images, self._labels, batch_size=self._batch_size, epochs=1, verbose=0
+            self._images, self._labels, batch_size=self._batch_size, epochs=epochs, verbose=0
         )
         return history.history["loss"][-1]

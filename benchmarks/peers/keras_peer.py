@@ -64,9 +64,9 @@ class KerasPeer(TrainingSide):
             f"steps_per_execution={self._compile_options['steps_per_execution']}"
         )
 
-    def epoch(self) -> float:
+    def train(self, epochs: int) -> float:
         """One call of `fit`."""
         history = self._model.fit(
-            self._images, self._labels, batch_size=self._batch_size, epochs=1, verbose=0
+            self._images, self._labels, batch_size=self._batch_size, epochs=epochs, verbose=0
         )
         return history.history["loss"][-1]
