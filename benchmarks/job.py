@@ -10,7 +10,7 @@ LEARNING_RATE = 0.01
 MOMENTUM = 0.9
 
 EPOCHS_A_CALL = 3
-"""Epochs in one timed call: what happens once a call, such as moving the data, counts by a third."""
+"""Epochs in one timed call: what happens once a call, such as moving data, counts by a third."""
 
 DESCRIPTION = {
     "epochs": f"{EPOCHS_A_CALL} in each timed call",

@@ -5,7 +5,8 @@ Between commands it blocks on its input and uses no processor. It ends when its 
 worker outlives a harness that was killed.
 
 Commands: {"command": "prepare", "job": {...}} → {"steps", "versions", "note"};
-{"command": "run", "epochs": n} → {"measures": {name: value}}; {"command": "quit"}. A failure answers {"error"}.
+{"command": "run", "epochs": n} → {"measures": {name: value}}; {"command": "quit"}. A failure
+answers {"error"}.
 """
 
 import importlib

@@ -23,7 +23,7 @@ from evenkeel.network import Array
 # Measured on two cores for 784 x 300; below these sizes, and above this batch, blocks lose.
 _SMALLEST_MATRIX = 100_000
 _LARGEST_BATCH = 32
-_BLOCK_COLUMNS = 128
+_BLOCK_COLUMNS = 160
 
 Cuts = dict[str, list[int]]
 
