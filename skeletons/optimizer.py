@@ -13,8 +13,8 @@ from evenkeel.network import Array
 from evenkeel.optimizers.base import Optimizer, Params, Schedule, Slots, registry
 
 
-# Known as "HeavyBall" and "heavy_ball" by itself; Keras also knows optimizers in lower case.
-@registry.register("heavyball")
+# Known by its name; case and underscores do not matter. An abbreviation would be an argument.
+@registry.register()
 class HeavyBall(Optimizer):
     """Momentum with the learning rate outside of it, as PyTorch's SGD has it.
 

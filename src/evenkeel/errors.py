@@ -40,10 +40,6 @@ class DatasetUnavailableError(EvenkeelError, OSError):
     """A data set that is neither on this machine nor reachable."""
 
 
-class TrainingStoppedError(EvenkeelError, ArithmeticError):
-    """A run that ended because its numbers stopped being numbers."""
-
-
 class EvenkeelWarning(UserWarning):
     """A legal choice that is probably not what was meant."""
 

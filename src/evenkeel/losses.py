@@ -53,7 +53,8 @@ def weighted_mean(values: Array, weight: Array | None) -> Array:
     if weight is None:
         return jnp.mean(values)
     spread = weight.reshape(weight.shape + (1,) * (values.ndim - weight.ndim))
-    return jnp.sum(values * spread.astype(values.dtype)) / values.size
+    weighted = values * spread.astype(values.dtype)  # a scalar value stands for every row
+    return jnp.sum(weighted) / weighted.size
 
 
 class Loss:
@@ -99,8 +100,8 @@ class Loss:
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Array:
         """Returns the reduced loss, a scalar."""
         weight = None if sample_weight is None else jnp.asarray(sample_weight, jnp.float32)
-        values = self.values(jnp.asarray(y_true), jnp.asarray(y_pred, jnp.float32))
-        return weighted_mean(values, weight)
+        outputs = jnp.asarray(y_pred, jnp.float32)
+        return weighted_mean(self.values(align(jnp.asarray(y_true), outputs), outputs), weight)
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""

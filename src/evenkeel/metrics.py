@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from evenkeel.errors import InvalidArgumentError, explain, nearest, number_in, positive_integer
+from evenkeel.errors import InvalidArgumentError, explain, integer_at_least, nearest, number_in
 from evenkeel.losses import Loss, align, one_hot_mask
 from evenkeel.losses import get as get_loss
 from evenkeel.losses import registry as loss_registry
@@ -58,7 +58,7 @@ class Metric:
 
     def value_of(self, state: State) -> Array:
         """Returns the metric's value for a state."""
-        raise NotImplementedError(f"{type(self).__name__} must define outcome(state).")
+        raise NotImplementedError(f"{type(self).__name__} must define value_of(state).")
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Takes one more batch into account."""
@@ -501,7 +501,7 @@ class AUC(Metric):
 
     def __init__(self, num_thresholds: int = 200, curve: str = "ROC", name: str | None = None):
         super().__init__(name)
-        self.num_thresholds = max(3, positive_integer("AUC(num_thresholds)", num_thresholds))
+        self.num_thresholds = integer_at_least(3, "AUC(num_thresholds)", num_thresholds)
         if curve not in ("ROC", "PR"):
             raise InvalidArgumentError(
                 explain(f"AUC(curve): got {curve!r}.", nearest(str(curve), ("ROC", "PR")))

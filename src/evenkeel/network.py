@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from evenkeel.errors import InvalidDataError, explain
+from evenkeel.errors import InvalidArgumentError, InvalidDataError, explain
 from evenkeel.randomness import next_seed
 
 Array = jax.Array
@@ -125,6 +125,7 @@ class Scope:
         training: Whether layers behave as in training, unless a call says otherwise.
         key: The random key of this evaluation; drawn when first needed if None.
         record: Whether taps keep what passes.
+        complete: Whether `variables` are all that there are, so that reading another is an error.
     """
 
     def __init__(
@@ -135,10 +136,12 @@ class Scope:
         training: bool = False,
         key: Array | None = None,
         record: bool = False,
+        complete: bool = False,
     ):
         self._values: dict[int, Array | tuple[Array, ...]] = {
             id(v): value for v, value in zip(variables, values, strict=True)
         }
+        self._complete = complete
         self._updates: dict[int, Array] = {}
         self._draws: dict[str, int] = {}
         self._logits: list[tuple[Array, str, Array]] = []
@@ -158,6 +161,15 @@ class Scope:
 
     def columns(self, variable: Variable) -> tuple[Array, ...]:
         """Returns a variable's value as the blocks of columns in which the scope holds it."""
+        if self._complete and not self.holds(variable):
+            raise InvalidArgumentError(
+                explain(
+                    f"The layer at {self.path!r} is used, but is not an attribute of the model, "
+                    f"so its variable {variable.name!r} would never be trained or saved.",
+                    "Make layers in __init__ and keep them as attributes, alone or in a list: "
+                    "self.blocks = [...].",
+                )
+            )
         value = self._values.get(id(variable), variable._value)
         return value if isinstance(value, tuple) else (value,)
 

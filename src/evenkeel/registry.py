@@ -7,8 +7,9 @@ without running any code from the file. Which members exist is decided where the
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
 from evenkeel.errors import InvalidArgumentError, explain, nearest
@@ -72,7 +73,7 @@ class Registry(Generic[T]):
             InvalidArgumentError: If there is none; the message offers the nearest name.
         """
         loosely = {_loose(known): member for known, member in self._members.items()}
-        member = self._members.get(name, loosely.get(_loose(name)))
+        member = self._members.get(name) or custom_class(name) or loosely.get(_loose(name))
         if member is None:
             raise InvalidArgumentError(
                 explain(f"Unknown {self.family} {name!r}.", nearest(name, self.names))
@@ -107,6 +108,7 @@ def serialize(thing: Any) -> dict[str, Any]:
 
 
 _custom: dict[str, type] = {}
+_lent: dict[str, type] = {}  # by the last word of the name, while `custom_objects` lasts
 
 
 def register(
@@ -143,7 +145,19 @@ def register(
 
 def custom_class(name: str) -> type | None:
     """Returns the class registered by a user under a name, or None."""
-    return _custom.get(name)
+    return _custom.get(name) or _lent.get(name.rpartition(">")[2])
+
+
+@contextlib.contextmanager
+def custom_objects(classes: Mapping[str, type]) -> Iterator[None]:
+    """Makes classes known to all families for a while, whatever package a name begins with."""
+    before = dict(_lent)
+    _lent.update({name.rpartition(">")[2]: cls for name, cls in classes.items()})
+    try:
+        yield
+    finally:
+        _lent.clear()
+        _lent.update(before)
 
 
 def registered_name(cls: type) -> str:

@@ -222,7 +222,9 @@ def _in_raw_units(model: Sequential, scale: tuple[Any, Any]) -> Sequential:
     undo = layers.Dense(len(spread), name="raw_units", trainable=False)
     whole = Sequential([*model.layers, undo], name=model.name)
     undo.set_weights([np.diag(spread), mean])
-    _compile(whole, get_optimizer(model.optimizer), "regression")
+    assert model.optimizer is not None
+    fresh = type(model.optimizer).from_config(model.optimizer.get_config())
+    _compile(whole, fresh, "regression")
     return whole
 
 

@@ -31,6 +31,7 @@ from evenkeel.errors import (
 from evenkeel.layers.base import get as get_layer
 from evenkeel.layers.base import registry as layer_registry
 from evenkeel.network import named_variables
+from evenkeel.registry import custom_objects as known_for_a_while
 from evenkeel.registry import register, registered_name, serialize
 
 __all__ = ["load_model", "register", "register_keras_serializable", "save_model"]
@@ -74,6 +75,7 @@ def save_model(model: Any, path: Path, *, overwrite: bool, include_compile: bool
         "compile": None if optimizer is None else _compile_config(model),
     }
     text = json.dumps(header, sort_keys=True, default=_plain)
+    _refuse_unloadable(model, json.loads(text))
     metadata = {_HEADER: text, "checksum": _checksum(text, tensors)}
     # C order is what the format stores; other arrays would be written scrambled.
     contiguous = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
@@ -93,10 +95,11 @@ def load_model(path: Path, *, custom_objects: dict[str, type] | None, compile: b
         3
     """
     header, tensors = read_file(path)
-    model = _rebuild(path, header, custom_objects)
-    _fill_weights(path, model, tensors)
-    if compile and header["compile"] is not None:
-        _restore_compile(path, model, header["compile"], tensors)
+    with known_for_a_while(custom_objects or {}):
+        model = _rebuild(path, header)
+        _fill_weights(path, model, tensors)
+        if compile and header["compile"] is not None:
+            _restore_compile(path, model, header["compile"], tensors)
     return model
 
 
@@ -156,10 +159,9 @@ def read_file(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     return header, tensors
 
 
-def _rebuild(path: Path, header: dict[str, Any], custom: dict[str, type] | None) -> Any:
+def _rebuild(path: Path, header: dict[str, Any]) -> Any:
     try:
-        with _registered(custom or {}):
-            model: Any = get_layer(_renamed(header["model"], custom or {}))
+        model: Any = get_layer(header["model"])
         shape = (None, *header["input_shape"])
         model.ensure_built(shape)
         model.compute_output_shape(shape)  # builds what a `call` of one's own brings in
@@ -172,37 +174,6 @@ def _rebuild(path: Path, header: dict[str, Any], custom: dict[str, type] | None)
             )
         ) from error
     return model
-
-
-def _renamed(description: Any, custom: dict[str, type]) -> Any:
-    """Returns a description in which the caller's classes stand under the caller's names."""
-    if isinstance(description, list):
-        return [_renamed(part, custom) for part in description]
-    if not isinstance(description, dict):
-        return description
-    renamed = {key: _renamed(part, custom) for key, part in description.items()}
-    name = renamed.get("class_name")
-    if isinstance(name, str) and name not in custom and name.rpartition(">")[2] in custom:
-        renamed["class_name"] = name.rpartition(">")[2]
-    return renamed
-
-
-class _registered:  # noqa: N801  # used like a function
-    """Makes classes known to the layer registry for a while."""
-
-    def __init__(self, classes: dict[str, type]):
-        self._classes = classes
-
-    def __enter__(self) -> None:
-        members = layer_registry._members
-        self._before = dict(members)
-        for name, cls in self._classes.items():
-            members[name] = members[registered_name(cls)] = cls
-
-    def __exit__(self, *_: object) -> None:
-        members = layer_registry._members
-        members.clear()
-        members.update(self._before)
 
 
 def _fill_weights(path: Path, model: Any, tensors: dict[str, np.ndarray]) -> None:
@@ -236,6 +207,7 @@ def _compile_config(model: Any) -> dict[str, Any]:
         "rate_factor": model.optimizer.rate_factor,
         "loss": serialize(model.loss),
         "metrics": [serialize(metric) for metric in model.metrics],
+        "weighted_metrics": sorted(model.weighted_metrics),
     }
 
 
@@ -243,10 +215,12 @@ def _restore_compile(
     path: Path, model: Any, config: dict[str, Any], tensors: dict[str, np.ndarray]
 ) -> None:
     try:
+        found = [metrics.get(metric) for metric in config["metrics"]]
         model.compile(
             optimizer=optimizers.get(config["optimizer"]),
             loss=losses.get(config["loss"]),
-            metrics=[metrics.get(metric) for metric in config["metrics"]],
+            metrics=[m for m in found if m.name not in config["weighted_metrics"]],
+            weighted_metrics=[m for m in found if m.name in config["weighted_metrics"]],
         )
         model.optimizer.iterations = integer_at_least(0, "iterations", config["iterations"])
         model.optimizer.rate_factor = config["rate_factor"]
@@ -306,6 +280,25 @@ def _refuse_unregistered(model: Any) -> None:
             )
 
 
+def _refuse_unloadable(model: Any, header: dict[str, Any]) -> None:
+    """Tries, before anything is written, whether the model could be rebuilt from the file."""
+    try:
+        get_layer(header["model"])
+        if header["compile"] is not None:
+            losses.get(header["compile"]["loss"])
+            optimizers.get(header["compile"]["optimizer"])
+            for metric in header["compile"]["metrics"]:
+                metrics.get(metric)
+    except (EvenkeelError, TypeError, KeyError, ValueError, AttributeError) as error:
+        raise InvalidArgumentError(
+            explain(
+                f"{model.name!r} could be written to a file, but not be read again: {error}",
+                "Let get_config of your own classes return all arguments of their constructors, "
+                "and decorate each class with @ek.saving.register.",
+            )
+        ) from error
+
+
 def _checksum(header: str, tensors: dict[str, np.ndarray]) -> str:
     digest = hashlib.sha256(header.encode())
     for name in sorted(tensors):
@@ -320,8 +313,9 @@ def _plain(value: Any) -> Any:
         return value.item()
     raise InvalidArgumentError(
         explain(
-            f"A configuration contains {value!r}, which a file cannot hold.",
-            "Let get_config return numbers, texts, lists and dicts only.",
+            f"A configuration contains {value!r}, and a file holds names and numbers, no code.",
+            "For a function of yours, write a Layer that calls it and decorate the class with "
+            "@ek.saving.register. Let get_config return numbers, texts, lists and dicts only.",
         )
     )
 

@@ -20,19 +20,16 @@ def compiled(
     function: Callable[..., Any],
     *,
     donate: Sequence[int] = (),
-    static: Sequence[int] = (),
 ) -> Callable[..., Any]:
     """Compiles a pure function on its first call for each combination of shapes.
 
     Args:
         function: A pure function of arrays.
         donate: Positions of arguments whose memory the result may take over.
-        static: Positions of arguments that are values of the program, not arrays.
     """
     return jax.jit(
         function,
         donate_argnums=tuple(donate),
-        static_argnums=tuple(static),
         compiler_options=_options() or None,
     )
 

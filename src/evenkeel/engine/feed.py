@@ -103,15 +103,23 @@ class StreamFeed:
         batches: An iterable of (x, y) or (x, y, sample_weight) that can be iterated once for
             each epoch.
         check: Turns what the iterable yields into a checked batch.
-        steps: The number of batches an epoch; None means until the iterable ends.
+        steps: The number of batches an epoch, going on where the last epoch ended; None means
+            all of them.
+        name: What the user calls it.
     """
 
     def __init__(
-        self, batches: Iterable[Any], check: Callable[[Any], Batch], steps: int | None = None
+        self,
+        batches: Iterable[Any],
+        check: Callable[[Any], Batch],
+        steps: int | None = None,
+        name: str = "x",
     ):
         self._batches = batches
         self._check = check
         self._limit = steps
+        self._name = name
+        self._position: Iterator[Any] | None = None
         self._peeked: list[Any] = []
         self._sample: Batch | None = None
         self.steps = steps if steps is not None else _length_of(batches)
@@ -129,8 +137,8 @@ class StreamFeed:
         if not pending:
             raise InvalidDataError(
                 explain(
-                    f"x, an iterable of batches, yielded none in epoch {epoch + 1}.",
-                    "A generator can be used up only once; give a list, a DataLoader, or "
+                    f"{self._name}, an iterable of batches, yielded none.",
+                    "A generator can be used up only once; give a list or a DataLoader, or "
                     "steps_per_epoch with an endless generator.",
                 )
             )
@@ -139,7 +147,22 @@ class StreamFeed:
     def _items(self) -> Iterator[Any]:
         # A generator is its own iterator: it goes on where it stood, also from epoch to epoch.
         peeked, self._peeked = self._peeked, []
-        return itertools.islice(itertools.chain(peeked, self._batches), self._limit)
+        if self._limit is None:
+            return itertools.chain(peeked, self._batches)
+        return itertools.islice(itertools.chain(peeked, self._onwards()), self._limit)
+
+    def _onwards(self) -> Iterator[Any]:
+        """Yields from where the last epoch ended, and from the start when all were used."""
+        while True:
+            is_new = self._position is None
+            position = iter(self._batches) if self._position is None else self._position
+            self._position, is_empty = position, True
+            for item in position:
+                is_empty = False
+                yield item
+            self._position = None
+            if is_new and is_empty:
+                return  # a generator that is used up
 
     def sample(self) -> Batch:
         """Returns the first batch; a generator will still yield it in the first epoch."""
@@ -154,7 +177,10 @@ class StreamFeed:
                 self._peeked = [item]
             return self._check(item)
         raise InvalidDataError(
-            explain("x, an iterable of batches, yields none.", "Check where its data comes from.")
+            explain(
+                f"{self._name}, an iterable of batches, yields none.",
+                "Check where its data comes from.",
+            )
         )
 
 

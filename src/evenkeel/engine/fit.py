@@ -6,6 +6,9 @@ so that control comes back a few times a second; how the stretches are cut chang
 
 from __future__ import annotations
 
+import contextlib
+import signal
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -165,6 +168,9 @@ class Run:
         except KeyboardInterrupt:
             self.history.outcome = Outcome.INTERRUPTED
             raise
+        except BaseException:
+            self.history.outcome = Outcome.FAILED
+            raise
         finally:
             self.callbacks.call("close")
         return self.history
@@ -177,7 +183,12 @@ class Run:
             # to return to, and others may still hold its arrays.
             self.callbacks.call("on_epoch_begin", epoch, {})
             before, step = plan.read_state(self.key), self._step
-            logs = self._epoch(epoch, jax.tree.map(jnp.copy, before))
+            try:
+                logs = self._epoch(epoch, jax.tree.map(jnp.copy, before))
+            except BaseException:
+                if _are_used_up(plan):
+                    plan.write_state(before, step)
+                raise
             is_finite = bool(np.isfinite(logs["loss"])) and _are_finite(plan)
             logs |= self._validation(epoch) if is_finite else {}
             # A callback may add to the logs, or set weights; both count from here on.
@@ -227,7 +238,8 @@ class Run:
             segment: What to go through.
             done: The steps that the epoch took before it.
         """
-        first, interval = 0, self._sampling_interval
+        first = 0
+        interval = self._sampling_interval if self.telemetry != "off" else done + segment.steps
         while first < segment.steps:
             until_sample = interval - (done + first) % interval
             last = min(first + min(self._pace.steps, until_sample), segment.steps)
@@ -238,11 +250,13 @@ class Run:
         self, state: State, sums: Sums, segment: Segment, first: int, last: int
     ) -> tuple[State, Sums, Record]:
         started = time.perf_counter()
-        state, sums, record = self.programs.train(
-            state, sums, segment.data, segment.order, first, last, self._factor
-        )
-        self._step += last - first
-        self.programs.plan.write_state(state, self._step)
+        with _interrupts_held():
+            # The call uses the state up; until the new one is bound, no weights would be left.
+            state, sums, record = self.programs.train(
+                state, sums, segment.data, segment.order, first, last, self._factor
+            )
+            self._step += last - first
+            self.programs.plan.write_state(state, self._step)
         jax.block_until_ready(record)
         self._pace.learn(last - first, time.perf_counter() - started)
         return state, sums, record
@@ -268,6 +282,28 @@ class Run:
         self.programs.plan.write_state(before, step)
         self.history.outcome = Outcome.NOT_FINITE
         warnings.warn(f"Epoch {epoch + 1}: {Outcome.NOT_FINITE.sentence}", EvenkeelWarning, 5)
+
+
+@contextlib.contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Lets Ctrl-C wait until the end of what is inside."""
+    handler = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(handler):
+        yield
+        return
+    held: list[tuple[Any, ...]] = []
+    signal.signal(signal.SIGINT, lambda *arguments: held.append(arguments))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    if held:
+        handler(*held[0])
+
+
+def _are_used_up(plan: Plan) -> bool:
+    """Whether a compiled call took the weights' memory and did not give new ones back."""
+    return any(v._value.is_deleted() for v in [*plan.trained.values(), *plan.others.values()])
 
 
 def _are_finite(plan: Plan) -> bool:

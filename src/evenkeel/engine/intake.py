@@ -16,6 +16,7 @@ from evenkeel.errors import InvalidArgumentError, InvalidDataError, explain, num
 from evenkeel.losses import Loss
 
 _ROWS_SHOWN = 5
+_LARGEST_INTEGER = np.iinfo(np.int32).max
 # How many elements are scanned for NaN at a time: 64 MiB of float32.
 _SCAN_ELEMENTS = 1 << 24
 
@@ -273,6 +274,8 @@ def _numbers(data: Any, name: str) -> np.ndarray:
                 "Pad or cut the rows to one length.",
             )
         ) from None
+    if array.dtype.kind == "O" and _are_all_numbers(data):
+        array = np.asarray(data, dtype=np.float32)  # columns of several types, bool among them
     if array.dtype.kind not in "iufb":
         columns = _columns_of(data)
         culprits = _text_columns(data, columns)
@@ -284,6 +287,10 @@ def _numbers(data: Any, name: str) -> np.ndarray:
                 "OneHotEncoder.",
             )
         )
+    if array.dtype.kind in "iu" and array.dtype.itemsize >= 4 and array.dtype != np.int32:
+        # The device counts in 32 bits; larger numbers become float32 rather than wrap around.
+        largest = max(abs(int(array.max())), abs(int(array.min()))) if array.size else 0
+        array = array.astype(np.int32 if largest <= _LARGEST_INTEGER else np.float32)
     if array.dtype.kind == "f" and array.dtype != np.float32:
         with np.errstate(over="ignore"):  # what overflows is reported as infinity
             array = array.astype(np.float32)
@@ -340,6 +347,12 @@ def _text_columns(data: Any, columns: list[str] | None) -> list[str]:
     return [
         c for c, t in zip(columns, types, strict=True) if np.dtype(object) == t or "str" in str(t)
     ]
+
+
+def _are_all_numbers(data: Any) -> bool:
+    """Whether every column of a DataFrame holds numbers or truth values."""
+    kinds = [getattr(kind, "kind", "O") for kind in getattr(data, "dtypes", [])]
+    return bool(kinds) and all(kind in "iufb" for kind in kinds)
 
 
 def _one_column(array: np.ndarray, name: str) -> np.ndarray:

@@ -17,6 +17,11 @@ class Outcome(enum.Enum):
     )
     INTERRUPTED = "The run was interrupted; the weights are those of the last finished steps."
 
+    FAILED = (
+        "An error ended the run; the weights are those of the last finished steps, or of the "
+        "epoch before."
+    )
+
     @property
     def sentence(self) -> str:
         """The sentence."""

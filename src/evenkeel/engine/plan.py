@@ -12,7 +12,7 @@ from evenkeel.engine.state import State
 from evenkeel.losses import Loss
 from evenkeel.metrics import Metric
 from evenkeel.network import Array, Scope, Variable, entered, named_variables
-from evenkeel.optimizers.base import Optimizer
+from evenkeel.optimizers.base import Optimizer, Same
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -25,6 +25,7 @@ class Plan:
         others: The variables that it leaves alone, by path.
         loss: The loss; None in a plan that only predicts.
         metrics: The metrics, those of a run and of its validation.
+        weighted: The names of the metrics that take the rows' weights into account.
         optimizer: The optimizer; None in a plan that only evaluates or predicts.
     """
 
@@ -33,6 +34,7 @@ class Plan:
     others: dict[str, Variable]
     loss: Loss | None = None
     metrics: tuple[Metric, ...] = ()
+    weighted: frozenset[str] = frozenset()
     optimizer: Optimizer | None = None
 
     @classmethod
@@ -49,11 +51,13 @@ class Plan:
     def fingerprint(self) -> Any:
         """What compiled programs depend on: equal plans may share them."""
         return (
-            structure_of(self.network),
-            tuple(self.trained),
-            tuple(self.others),
+            json.dumps(self.network.get_config(), sort_keys=True, default=repr),
+            tuple(Same(layer) for layer in self.network.tree()),
+            tuple((path, Same(v)) for path, v in self.trained.items()),
+            tuple((path, Same(v)) for path, v in self.others.items()),
             _settings_of(self.loss),
             tuple(_settings_of(metric) for metric in self.metrics),
+            self.weighted,
             None if self.optimizer is None else self.optimizer.fingerprint,
         )
 
@@ -75,7 +79,7 @@ class Plan:
         """
         variables = [*self.trained.values(), *self.others.values()]
         values = [trained[path] for path in self.trained] + [others[path] for path in self.others]
-        scope = Scope(variables, values, training=training, key=key, record=record)
+        scope = Scope(variables, values, training=training, key=key, record=record, complete=True)
         with entered(scope):
             output = self.network(x, training=training)
         after = scope.updates(list(self.others.values()))
@@ -126,20 +130,10 @@ def _graft(old: Any, fresh: Any) -> Any:
     return old if getattr(old, "shape", ()) == getattr(fresh, "shape", ()) else fresh
 
 
-def structure_of(network: Any) -> str:
-    """Returns a text that changes when a network's layers or their settings change."""
-    try:
-        settings = json.dumps(network.get_config(), sort_keys=True, default=repr)
-    except NotImplementedError:
-        settings = ""
-    parts = [f"{id(layer)}" for _, layer in network.children()]
-    return f"{id(network)}:{','.join(parts)}:{settings}"
-
-
 def _settings_of(thing: Any) -> Any:
     if thing is None:
         return None
     function = getattr(thing, "function", None)
     if function is not None:
-        return (type(thing), id(function))
+        return (type(thing), Same(function))
     return (type(thing), json.dumps(thing.get_config(), sort_keys=True, default=repr))

@@ -1,8 +1,8 @@
 """One step of training, and one of evaluation, as pure functions.
 
-    step(plan, state, batch, factor) -> (state, seen)
+    step(plan, state, batch, sums, factor) -> (state, sums)
 
-What must survive is in the state; what is worth seeing is returned beside it.
+What must survive is in the state; what is worth seeing is added up beside it.
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ import jax.numpy as jnp
 
 from evenkeel.engine.plan import Plan
 from evenkeel.engine.state import State
-from evenkeel.losses import weighted_mean
-from evenkeel.metrics import Metric
+from evenkeel.losses import align, weighted_mean
 from evenkeel.network import Array, Scope
 
 
@@ -63,7 +62,7 @@ def loss_of(
     output, others, scope = plan.evaluate(
         trained, others, batch.x, training=True, key=key, record=record
     )
-    values = plan.loss.values(batch.y, output, scope.logits_of(output))
+    values = plan.loss.values(align(batch.y, output), output, scope.logits_of(output))
     return weighted_mean(values, batch.weight), (output, others, scope)
 
 
@@ -92,7 +91,7 @@ def step(plan: Plan, state: State, batch: Batch, sums: Sums, factor: Array) -> t
     updates, slots = plan.optimizer.update(gradients, state.slots, state.trained, rate, state.step)
     trained = jax.tree.map(jnp.add, state.trained, updates)
     after = State(trained=trained, others=others, slots=slots, step=state.step + 1, key=state.key)
-    return after, add(plan.metrics, sums, loss, batch, output)
+    return after, add(plan, sums, loss, batch, output)
 
 
 def evaluation_step(
@@ -106,19 +105,24 @@ def evaluation_step(
     """Adds one batch of an evaluation to the sums."""
     assert plan.loss is not None
     output, _, scope = plan.evaluate(trained, others, batch.x, training=False, key=key)
-    values = plan.loss.values(batch.y, output, scope.logits_of(output))
-    return add(plan.metrics, sums, weighted_mean(values, batch.weight), batch, output)
+    values = plan.loss.values(align(batch.y, output), output, scope.logits_of(output))
+    return add(plan, sums, weighted_mean(values, batch.weight), batch, output)
 
 
-def add(metrics: tuple[Metric, ...], sums: Sums, loss: Array, batch: Batch, output: Array) -> Sums:
+def add(plan: Plan, sums: Sums, loss: Array, batch: Batch, output: Array) -> Sums:
     """Adds a batch's loss and metrics to the sums."""
     rows = float(batch.rows)
     return Sums(
         loss=sums.loss + loss * rows,
         rows=sums.rows + rows,
         metrics={
-            metric.name: metric.update(sums.metrics[metric.name], batch.y, output, batch.weight)
-            for metric in metrics
+            metric.name: metric.update(
+                sums.metrics[metric.name],
+                batch.y,
+                output,
+                batch.weight if metric.name in plan.weighted else None,
+            )
+            for metric in plan.metrics
         },
     )
 

@@ -25,7 +25,7 @@ from evenkeel.errors import (
     nearest,
 )
 from evenkeel.network import Array, Scope, Variable, current_scope, entered
-from evenkeel.registry import Registry, custom_class, serialize, snake_case
+from evenkeel.registry import Registry, serialize, snake_case
 
 Shape = tuple[int | None, ...]
 registry: Registry[Layer] = Registry("layer")
@@ -69,7 +69,6 @@ class Layer:
         if unknown:
             self._refuse_unknown(unknown)
         self._own_variables: list[Variable] = []
-        self._sublayers: list[Layer] = []
         self._models: WeakSet[Any] = WeakSet()
         self._auto_named = name is None
         self.name = _checked_name(type(self), name)
@@ -94,15 +93,27 @@ class Layer:
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments as plain data.
 
-        Raises:
-            NotImplementedError: If a subclass has constructor arguments that it does not list.
+        A subclass with arguments of its own adds them: `{**super().get_config(), "k": self.k}`.
         """
         return {"name": self.name, "trainable": self.trainable, "dtype": self.dtype}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:
-        """Rebuilds the layer, without weights, from `get_config()`."""
-        return cls(**config)
+        """Rebuilds the layer, without weights, from `get_config()`.
+
+        A constructor of one's own need not take `name`, `trainable` and `dtype`; they are then
+        set afterwards.
+        """
+        takes = inspect.signature(cls.__init__).parameters.values()
+        takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in takes)
+        known = {parameter.name for parameter in takes}
+        later = set() if takes_any else {"name", "trainable", "dtype"} - known
+        layer = cls(**{key: value for key, value in config.items() if key not in later})
+        if "name" in later & set(config):
+            layer.name, layer._auto_named = config["name"], False
+        if "trainable" in later & set(config):
+            layer.trainable = config["trainable"]
+        return layer
 
     # -- variables ---------------------------------------------------------------------------
 
@@ -144,21 +155,18 @@ class Layer:
         self._own_variables.append(variable)
         return variable
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        layers = [value] if isinstance(value, Layer) else []
-        if isinstance(value, list | tuple) and not name.startswith("_"):
-            layers = [item for item in value if isinstance(item, Layer)]
-        known = self.__dict__.get("_sublayers")
-        replaced = self.__dict__.get(name)
-        if known is not None and isinstance(replaced, Layer) and replaced is not value:
-            known[:] = [layer for layer in known if layer is not replaced]
-        if known is not None:
-            known.extend(layer for layer in layers if not any(layer is k for k in known))
-        object.__setattr__(self, name, value)
+    def own_layers(self) -> list[Layer]:
+        """Returns the layers that stand in attributes, alone or in lists, tuples and dicts."""
+        found: dict[int, Layer] = {}
+        for value in vars(self).values():
+            parts = value.values() if isinstance(value, dict) else value
+            several = parts if isinstance(value, list | tuple | dict) else (value,)
+            found |= {id(part): part for part in several if isinstance(part, Layer)}
+        return list(found.values())
 
     def children(self) -> list[tuple[str, Layer]]:
         """Returns the layers inside this one, each with the name it has in here."""
-        return list(_uniquely_named(self._sublayers))
+        return list(_uniquely_named(self.own_layers()))
 
     def walk(self, path: str = "", trainable: bool = True) -> Iterator[tuple[str, Variable, bool]]:
         """Yields (path, variable, effectively trainable) of this layer and those inside it."""
@@ -289,12 +297,14 @@ class Layer:
 
     def _build_state(self) -> Any:
         """Returns what building changes, for `_restore_build_state`."""
-        return self.built, self.build_shape, list(self._own_variables), list(self._sublayers)
+        return dict(vars(self)), list(self._own_variables)
 
     def _restore_build_state(self, state: Any) -> None:
         """Makes the layer as built, or as little, as it was when the state was taken."""
-        self.built, self.build_shape, variables, sublayers = state
-        self._own_variables[:], self._sublayers[:] = variables, sublayers
+        attributes, variables = state
+        vars(self).clear()
+        vars(self).update(attributes)
+        self._own_variables[:] = variables
 
     def next_key(self) -> Array:
         """Returns a random key of this layer's own; each is used once."""
@@ -372,9 +382,6 @@ def get(identifier: Any) -> Layer:
     if isinstance(identifier, Layer):
         return identifier
     if isinstance(identifier, dict) and "class_name" in identifier:
-        own = custom_class(identifier["class_name"])
-        if own is not None:
-            return own.from_config(dict(identifier.get("config") or {}))  # pyright: ignore[reportAttributeAccessIssue]  # a registered layer has it
         return registry.build(identifier)
     raise InvalidArgumentError(
         explain(
@@ -397,12 +404,11 @@ def require_built(layer: Layer, wanted: str) -> None:
 
 
 def describe(layer: Any) -> Any:
-    """Writes an activation, initializer or layer down for a configuration."""
-    if layer is None or isinstance(layer, str | int | float | bool):
-        return layer
-    if hasattr(layer, "get_config"):
-        return serialize(layer)
-    return getattr(layer, "__name__", repr(layer))
+    """Writes an initializer or layer down for a configuration.
+
+    A function of the user's own stays what it is: a clone can use it, and a file refuses it.
+    """
+    return serialize(layer) if hasattr(layer, "get_config") else layer
 
 
 def _as_inputs(inputs: Any) -> Any:
@@ -423,7 +429,9 @@ def _as_input(value: Any) -> Array:
                 "Encode text and categories as numbers first.",
             )
         )
-    return jnp.asarray(given.astype(np.float32) if given.dtype.kind == "f" else given)
+    is_wide = given.dtype.kind in "iu" and given.size and abs(given).max() > 2**31 - 1
+    # The device counts in 32 bits; larger numbers become float32 rather than wrap around.
+    return jnp.asarray(given.astype(np.float32) if given.dtype.kind == "f" or is_wide else given)
 
 
 def as_float(value: Array) -> Array:

@@ -286,7 +286,7 @@ class Activation(Layer):
 
 
 def describe_activation(activation: Any) -> Any:
-    """Writes an activation down: a name, a layer's configuration, or a function's own name."""
+    """Writes an activation down: a name, a layer's configuration, or the user's own function."""
     return activations.name_of(activation) or describe(activation)
 
 

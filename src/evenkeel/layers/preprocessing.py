@@ -62,10 +62,20 @@ class Normalization(Layer):
                     "Give the training inputs: layer.adapt(x_train).",
                 )
             )
-        self.ensure_built((None, *values.shape[1:]))
         axes = tuple(range(values.ndim - 1))
+        lowest, highest = values.min(axes), values.max(axes)
+        if not (np.isfinite(lowest) & np.isfinite(highest)).all():
+            raise InvalidDataError(
+                explain(
+                    f"{self._where()}: adapt got data with NaN or infinity in it.",
+                    "Drop or fill those rows, for example with scikit-learn's SimpleImputer.",
+                )
+            )
+        self.ensure_built((None, *values.shape[1:]))
+        # What never varied has variance 0 exactly, whatever rounding makes of it.
+        variance = np.where(lowest == highest, 0.0, values.var(axes, dtype=np.float64))
         self.mean.assign(values.mean(axes, dtype=np.float64).astype(np.float32))
-        self.variance.assign(values.var(axes, dtype=np.float64).astype(np.float32))
+        self.variance.assign(variance.astype(np.float32))
 
     def call(self, inputs: Array) -> Array:
         """Subtracts the mean and divides by the standard deviation."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,8 @@ from evenkeel.report.text import summary_of
 _INFERENCE_ROWS = 1024
 # Programs of past plans that are kept, so that freezing and unfreezing compiles once each.
 _PLANS_KEPT = 8
+# Whole numbers with more different values than this are taken for a regression's targets.
+_MOST_CLASSES = 100
 
 
 class Model(Layer):
@@ -79,20 +82,31 @@ class Model(Layer):
         self.optimizer: optimizers.Optimizer | None = None
         self.loss: losses.Loss | None = None
         self.metrics: tuple[Metric, ...] = ()
+        self.weighted_metrics: frozenset[str] = frozenset()
         self.history: History | None = None
         self.stop_training = False
         self._programs: dict[Any, engine.Programs] = {}
         self._forward: dict[Any, Any] = {}
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        known = list(self.__dict__.get("_sublayers", ()))
-        super().__setattr__(name, value)
-        for layer in self.__dict__.get("_sublayers", ())[len(known) :]:
-            if layer._auto_named:
-                layer.adopt_name(self, {other.name for other in known})
-            known.append(layer)
-
     # -- what it is made of ------------------------------------------------------------------
+
+    def children(self) -> list[tuple[str, Layer]]:
+        """Returns the layers inside; those without a name of their own get one that is free."""
+        taken: set[str] = set()
+        for layer in self.own_layers():
+            if layer._auto_named and self not in layer._models:
+                layer.adopt_name(self, taken)
+            taken.add(layer.name)
+        return super().children()
+
+    def build(self, input_shape: Any) -> None:
+        """Builds the layers inside, by passing a stand-in for a batch through `call`."""
+        self.built = True
+        try:
+            self.compute_output_shape(input_shape)
+        except BaseException:
+            self.built = False
+            raise
 
     @property
     def layers(self) -> list[Layer]:
@@ -141,7 +155,12 @@ class Model(Layer):
     # -- compile -----------------------------------------------------------------------------
 
     def compile(
-        self, optimizer: Any, loss: Any, metrics: Any = None, telemetry: Level = "off"
+        self,
+        optimizer: Any,
+        loss: Any,
+        metrics: Any = None,
+        weighted_metrics: Any = None,
+        telemetry: Level = "off",
     ) -> None:
         """Says how to train.
 
@@ -149,6 +168,8 @@ class Model(Layer):
             optimizer: A name, an optimizer, or any optax transformation.
             loss: A name, a loss, or a function of (y_true, y_pred).
             metrics: A name, a metric, or a list of them. "accuracy" becomes the kind that fits.
+                Every row counts once, as in Keras, also where rows have weights.
+            weighted_metrics: The same, for metrics that take the rows' weights into account.
             telemetry: How closely `fit` looks inside: "off", "economy" (norms of gradients,
                 weights and updates) or "full" (activations as well). Samples are in
                 `history.telemetry`; the weights are the same at every level.
@@ -162,8 +183,8 @@ class Model(Layer):
             >>> model = Sequential([Dense(1)])
             >>> model.compile(optimizer="sgd", loss="mse", metrics=["mae"])
         """
-        wanted = [metrics] if isinstance(metrics, str) or callable(metrics) else (metrics or [])
-        found = tuple(get_metric(metric) for metric in wanted)
+        weighted = tuple(get_metric(metric) for metric in _as_list(weighted_metrics))
+        found = (*(get_metric(metric) for metric in _as_list(metrics)), *weighted)
         names = [metric.name for metric in found]
         twice = sorted({name for name in names if names.count(name) > 1 or name == "loss"})
         if twice:
@@ -178,7 +199,9 @@ class Model(Layer):
                 explain(f"compile(telemetry): got {telemetry!r}.", nearest(str(telemetry), LEVELS))
             )
         new_optimizer, new_loss = optimizers.get(optimizer), losses.get(loss)
+        new_optimizer.claim(self)
         self.optimizer, self.loss, self.metrics = new_optimizer, new_loss, found
+        self.weighted_metrics = frozenset(metric.name for metric in weighted)
         self._telemetry: Level = telemetry
         self._programs.clear()
 
@@ -291,10 +314,10 @@ class Model(Layer):
                     )
                 )
             return None, None
-        data = self._checked(x, y, sample_weight, class_weight)
+        data = self._checked(x, y, sample_weight)
         if not split or held_out is not None:
-            return data, None
-        cut = data.rows - int(np.ceil(data.rows * split))
+            return self._with_class_weight(data, class_weight), None
+        cut = int(data.rows * (1 - split))
         if cut < 1:
             raise InvalidArgumentError(
                 explain(
@@ -303,11 +326,18 @@ class Model(Layer):
                     "Give a smaller fraction, or more rows.",
                 )
             )
+        _warn_if_ordered(y, cut)
         first, last = (
             jax.tree.map(lambda a, s=s: a[s], data) for s in (slice(cut), slice(cut, None))
         )
-        _warn_if_ordered(first.y, last.y)
-        return first, last
+        return self._with_class_weight(first, class_weight), last
+
+    @staticmethod
+    def _with_class_weight(data: Batch, class_weight: Any) -> Batch:
+        weight = intake.weights(None, class_weight, data.y, data.rows)
+        if weight is None:
+            return data
+        return replace(data, weight=weight if data.weight is None else weight * data.weight)
 
     def _checked(
         self,
@@ -342,12 +372,14 @@ class Model(Layer):
         intake.check_inputs(self, x)
         self.ensure_built((None, *x.shape[1:]))
 
-    def _stream(self, batches: Any, class_weight: Any, steps: int | None) -> StreamFeed:
+    def _stream(
+        self, batches: Any, class_weight: Any, steps: int | None, name: str = "x"
+    ) -> StreamFeed:
         def check(item: Any) -> Batch:
             if not isinstance(item, list | tuple) or len(item) not in (2, 3):
                 raise InvalidDataError(
                     explain(
-                        f"x, an iterable of batches, yielded {type(item).__name__}, expected "
+                        f"{name}, an iterable of batches, yielded {type(item).__name__}, expected "
                         "(x, y) or (x, y, sample_weight).",
                         "If x is not an iterable of batches, give the targets: fit(x, y).",
                     )
@@ -357,14 +389,14 @@ class Model(Layer):
             )
 
         limit = None if steps is None else positive_integer("fit(steps_per_epoch)", steps)
-        return StreamFeed(batches, check, limit)
+        return StreamFeed(batches, check, limit, name)
 
     def _validation_feed(
         self, held_out: Batch | None, given: Any, batch_size: int | None
     ) -> Feed | None:
         if given is not None:
             if not isinstance(given, list | tuple):
-                return self._stream(given, None, None)
+                return self._stream(given, None, None, "validation_data")
             if len(given) not in (2, 3):
                 raise InvalidArgumentError(
                     explain(
@@ -387,7 +419,13 @@ class Model(Layer):
             fitting_accuracy(metric, sample.y.shape, self.output_shape, self.loss)
             for metric in self.metrics
         )
-        plan = Plan.of(self, loss=self.loss, metrics=fitted, optimizer=self.optimizer)
+        plan = Plan.of(
+            self,
+            loss=self.loss,
+            metrics=fitted,
+            weighted=self.weighted_metrics,
+            optimizer=self.optimizer,
+        )
         key = plan.fingerprint
         if key not in self._programs:
             while len(self._programs) >= _PLANS_KEPT:
@@ -583,10 +621,11 @@ class Model(Layer):
             )
 
 
-def _as_list(callbacks: Any) -> list[Any]:
-    if callbacks is None:
+def _as_list(given: Any) -> list[Any]:
+    """Returns one thing or several, or None, as a list."""
+    if given is None:
         return []
-    return list(callbacks) if isinstance(callbacks, Sequence) else [callbacks]
+    return list(given) if isinstance(given, list | tuple) else [given]
 
 
 def _rows(where: str, asked: int | None, default: int) -> int:
@@ -621,17 +660,22 @@ def _require_iterable(x: Any) -> None:
         )
 
 
-def _warn_if_ordered(train: Any, held_out: Any) -> None:
-    """Warns when the last rows are of classes that the first rows lack."""
-    if train.ndim != 1 or train.dtype.kind not in "iu":
+def _warn_if_ordered(y: Any, cut: int) -> None:
+    """Warns when the rows, of which those from `cut` are kept back, are ordered by class."""
+    labels = np.asarray(y)
+    labels = labels.argmax(axis=-1) if labels.ndim == 2 and labels.shape[1] > 1 else labels.ravel()
+    values = np.unique(labels)
+    if not 2 <= len(values) <= _MOST_CLASSES or (values != np.floor(values)).any():
         return
-    unseen = sorted(set(np.unique(held_out).tolist()) - set(np.unique(train).tolist()))
-    if unseen:
+    steps = np.diff(labels.astype(np.float64))
+    unseen = sorted(set(labels[cut:].tolist()) - set(labels[:cut].tolist()))
+    if unseen or (steps >= 0).all() or (steps <= 0).all():
+        lacking = f"; the training rows lack the classes {unseen[:10]}" if unseen else ""
         warnings.warn(
             explain(
-                f"fit(validation_split): the last rows, kept back for validation, contain the "
-                f"classes {unseen[:10]}, which the training rows lack.",
-                "The rows seem to be ordered by class, and the split is taken before shuffling.",
+                f"fit(validation_split): the rows are ordered by class{lacking}.",
+                "The last rows are kept back for validation before shuffling, so that training "
+                "and validation see different classes.",
                 "Shuffle x and y together first, or use scikit-learn's train_test_split with "
                 "stratify=y.",
             ),

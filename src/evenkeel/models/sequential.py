@@ -49,8 +49,14 @@ class Sequential(Model):
 
     def add(self, layer: Any) -> None:
         """Puts one more layer on top."""
+        count = len(self._stack)
         self._append(layer)
-        self._build_if_known()
+        try:
+            self._build_if_known()
+        except Exception:
+            if len(self._stack) > count:
+                self.pop()
+            raise
 
     def pop(self) -> Layer:
         """Takes the top layer off and returns it."""

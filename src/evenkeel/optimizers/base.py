@@ -9,6 +9,7 @@ learning rate is an input of every step, not a constant in it: changing it recom
 from __future__ import annotations
 
 import math
+import weakref
 from collections.abc import Callable
 from typing import Any, ClassVar, Protocol
 
@@ -101,6 +102,7 @@ class Optimizer:
         self.schedule: Schedule | None = None
         self._rate = 1.0  # with a schedule, a factor on it
         self.slots: Slots | None = None
+        self._owner: weakref.ref[Any] | None = None
         self.iterations = 0
         self.learning_rate = learning_rate
 
@@ -123,6 +125,22 @@ class Optimizer:
             step: The number of steps taken before this one, an integer scalar.
         """
         raise NotImplementedError(f"{type(self).__name__} must define update(...).")
+
+    def claim(self, model: Any) -> None:
+        """Ties the optimizer to a model, whose slots it keeps.
+
+        Raises:
+            InvalidArgumentError: If it holds what it gathered while training another model.
+        """
+        if self.slots is not None and (self._owner is None or self._owner() is not model):
+            raise InvalidArgumentError(
+                explain(
+                    f"compile: this {type(self).__name__} has trained another model and holds its "
+                    "momenta.",
+                    f"Make a new one for each model: ek.optimizers.{type(self).__name__}(...).",
+                )
+            )
+        self._owner = weakref.ref(model)
 
     # -- the learning rate -------------------------------------------------------------------
 

@@ -110,7 +110,9 @@ class ProgressDisplay(EpochLines):
 
     def close(self) -> None:
         """Takes the display down."""
-        self._bar.stop()
+        bar = getattr(self, "_bar", None)  # not there yet if the run ended before it began
+        if bar is not None:
+            bar.stop()
 
 
 def as_text(logs: Logs | None) -> str:

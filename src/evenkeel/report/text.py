@@ -33,7 +33,7 @@ def _layers_table(model: Any) -> Table:
     table.add_column("Note")
     shape = model.input_shape
     for layer in model.layers:
-        shape = layer.compute_output_shape(shape)
+        shape = layer.compute_output_shape(layer.build_shape) if layer.built else "?"
         name = escape(f"{layer.name} ({type(layer).__name__})")
         table.add_row(name, str(shape), f"{layer.count_params():,}", _note(layer))
     return table
