@@ -34,7 +34,7 @@ class Settings:
     dropout: float = 0.1
     optimizer: str = "adam"
     learning_rate: float | None = None
-    patience: int = 10
+    patience: int = 20
     validation_fraction: float = 0.1
     seed: int = 42
 
