@@ -339,13 +339,11 @@ class Predictions:
     Attributes:
         outputs: What the network puts out, (rows, outputs).
         classes: The most probable class of each row; None in a regression.
-        class_names: The classes' names by number, where they have some.
         scores: The loss and metrics, where the file also has y; None otherwise.
     """
 
     outputs: np.ndarray
     classes: np.ndarray | None
-    class_names: list[str]
     scores: dict[str, float] | None
 
     def write(self, path: Path) -> None:
@@ -383,6 +381,5 @@ def predict(folder: Path, file: Path) -> Predictions:
     return Predictions(
         outputs=outputs,
         classes=outputs.argmax(axis=-1) if is_classes else None,
-        class_names=record["data"]["class_names"],
         scores=scores,
     )

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from evenkeel.engine.compilation import compiled
@@ -77,7 +76,7 @@ def _fill(array: Any, size: int) -> Array:
     missing = size - len(array)
     if missing:
         array = np.concatenate([array, np.repeat(np.asarray(array[-1:]), missing, axis=0)])
-    return jnp.asarray(array)
+    return jax.device_put(array)  # jnp.asarray would copy twice
 
 
 def _power_of_two(n: int) -> int:
