@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from evenkeel import (
         activations,
         callbacks,
+        constraints,
         datasets,
         errors,
         initializers,
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
         metrics,
         models,
         optimizers,
+        regularizers,
         saving,
     )
     from evenkeel.layers import Input
@@ -34,6 +36,7 @@ __all__ = [
     "Sequential",
     "activations",
     "callbacks",
+    "constraints",
     "datasets",
     "errors",
     "initializers",
@@ -42,6 +45,7 @@ __all__ = [
     "metrics",
     "models",
     "optimizers",
+    "regularizers",
     "saving",
     "set_random_seed",
 ]

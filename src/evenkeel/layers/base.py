@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from evenkeel import initializers
+from evenkeel import constraints, initializers, regularizers
 from evenkeel.errors import (
     InvalidArgumentError,
     InvalidDataError,
@@ -45,6 +45,8 @@ class Layer:
         trainable: Whether training may change the variables. Can be set at any time; takes
             effect at the next `fit`.
         dtype: The type of the variables; only `"float32"`.
+        activity_regularizer: A penalty on the layer's output, a name or a regularizer; the mean
+            over the batch is added to the loss.
         input_shape: The shape of one input without the batch, for the first layer of a stack.
 
     Example:
@@ -63,9 +65,12 @@ class Layer:
         name: str | None = None,
         trainable: bool = True,
         dtype: str | None = None,
+        activity_regularizer: Any = None,
         input_shape: Sequence[int] | int | None = None,
         **unknown: Any,
     ):
+        if "input_dim" in unknown:
+            input_shape = (unknown.pop("input_dim"),)
         if unknown:
             self._refuse_unknown(unknown)
         self._own_variables: list[Variable] = []
@@ -74,6 +79,7 @@ class Layer:
         self.name = _checked_name(type(self), name)
         self.trainable = trainable
         self.dtype = _checked_dtype(type(self), dtype)
+        self.activity_regularizer = regularizers.get(activity_regularizer)
         self.built = False
         self.build_shape: Shape | None = None
         self.declared_shape = _declared_shape(type(self), input_shape)
@@ -95,7 +101,10 @@ class Layer:
 
         A subclass with arguments of its own adds them: `{**super().get_config(), "k": self.k}`.
         """
-        return {"name": self.name, "trainable": self.trainable, "dtype": self.dtype}
+        config = {"name": self.name, "trainable": self.trainable, "dtype": self.dtype}
+        if self.activity_regularizer is not None:
+            config["activity_regularizer"] = describe(self.activity_regularizer)
+        return config
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:
@@ -125,6 +134,8 @@ class Layer:
         name: str | None = None,
         trainable: bool = True,
         dtype: Any = None,
+        regularizer: Any = None,
+        constraint: Any = None,
     ) -> Variable:
         """Declares a variable of this layer.
 
@@ -134,6 +145,8 @@ class Layer:
             name: Its name, `"kernel"` for example.
             trainable: Whether an optimizer may change it.
             dtype: The type of the elements; float32 when None.
+            regularizer: A penalty on its size that is added to the loss while it is trained.
+            constraint: A limit that it is put back into after each update.
 
         Returns:
             The variable.
@@ -150,10 +163,28 @@ class Layer:
             tuple(int(n) for n in shape if n is not None), dtype=dtype
         )
         variable = Variable(
-            value, name=name or f"variable_{len(self._own_variables)}", trainable=trainable
+            value,
+            name=name or f"variable_{len(self._own_variables)}",
+            trainable=trainable,
+            regularizer=regularizers.get(regularizer),
+            constraint=constraints.get(constraint),
         )
         self._own_variables.append(variable)
         return variable
+
+    def add_loss(self, penalty: Any) -> None:
+        """Adds a number to the loss; works inside `call`.
+
+        Args:
+            penalty: A scalar computed from what `call` works with.
+        """
+        scope = current_scope()
+        if scope is None:
+            raise RuntimeError(
+                f"{self._where()}: add_loss works inside call() only. For a penalty on a weight "
+                "type add_weight(..., regularizer='l2')."
+            )
+        scope.penalize(jnp.asarray(penalty, jnp.float32).reshape(()))
 
     def own_layers(self) -> list[Layer]:
         """Returns the layers that stand in attributes, alone or in lists, tuples and dicts."""
@@ -203,6 +234,11 @@ class Layer:
         return [variable for variable in self.variables if id(variable) not in trained]
 
     non_trainable_variables = non_trainable_weights
+
+    @property
+    def losses(self) -> list[Array]:
+        """The penalties on the weights that are trained now, one number for each regularizer."""
+        return [v.regularizer(v.value) for v in self.trainable_weights if v.regularizer is not None]
 
     def count_params(self) -> int:
         """Returns the number of elements of all variables."""
@@ -266,20 +302,22 @@ class Layer:
         self.ensure_built(_shape_of(inputs))
         self.check_input_shape(_shape_of(inputs))
         mode = scope.training if training is None else bool(training)
-        with scope.inside(self.name):
-            output = self._call_in_mode(scope, mode, inputs, *args, **kwargs)
+        if self._call_takes_training:
+            kwargs["training"] = mode
+        with scope.inside(self.name, training=mode, frozen=not self.trainable):
+            output = self.call(inputs, *args, **kwargs)
             if isinstance(output, jax.Array):
                 scope.tap(output)
+            if self.activity_regularizer is not None:
+                for leaf in jax.tree.leaves(output):
+                    scope.penalize(self.activity_regularizer(leaf) / max(1, leaf.shape[0]))
         return output
 
-    def _call_in_mode(self, scope: Scope, training: bool, *args: Any, **kwargs: Any) -> Any:
-        outside, scope.training = scope.training, training
-        try:
-            if self._call_takes_training:
-                kwargs["training"] = training
-            return self.call(*args, **kwargs)
-        finally:
-            scope.training = outside
+    @property
+    def is_frozen(self) -> bool:
+        """Whether the layer, or one around it in the evaluation under way, is not trainable."""
+        scope = current_scope()
+        return not self.trainable or (scope is not None and scope.frozen)
 
     @cached_property
     def _call_takes_training(self) -> bool:
@@ -360,7 +398,8 @@ class Layer:
 
     def _refuse_unknown(self, unknown: dict[str, Any]) -> None:
         names = [n for n in inspect.signature(type(self).__init__).parameters if n != "self"]
-        valid = {*names, "name", "trainable", "dtype", "input_shape"} - {"kwargs", "unknown"}
+        common = {"name", "trainable", "dtype", "input_shape", "activity_regularizer"}
+        valid = {*names, *common} - {"kwargs", "unknown"}
         first = next(iter(unknown))
         raise InvalidArgumentError(
             explain(
@@ -404,7 +443,7 @@ def require_built(layer: Layer, wanted: str) -> None:
 
 
 def describe(layer: Any) -> Any:
-    """Writes an initializer or layer down for a configuration.
+    """Writes an initializer, regularizer, constraint or layer down for a configuration.
 
     A function of the user's own stays what it is: a clone can use it, and a file refuses it.
     """

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from evenkeel import activations, initializers
+from evenkeel import activations, constraints, initializers, regularizers
 from evenkeel.errors import (
     InvalidArgumentError,
     InvalidDataError,
@@ -74,7 +74,12 @@ class Dense(Layer):
         kernel_initializer: The rule for the starting kernel; Glorot uniform by default, He for
             ReLU and its variants, LeCun normal for SELU.
         bias_initializer: The rule for the starting bias; zeros by default.
-        **kwargs: `name`, `trainable`, `input_shape`.
+        kernel_regularizer: A penalty on the kernel that is added to the loss, such as `"l2"`.
+        bias_regularizer: A penalty on the bias.
+        kernel_constraint: A limit that the kernel is put back into after each update, such as
+            `MaxNorm(2.0)`.
+        bias_constraint: A limit on the bias.
+        **kwargs: `name`, `trainable`, `activity_regularizer`, `input_shape`.
 
     Raises:
         InvalidArgumentError: If `units` is no positive integer or a name is unknown.
@@ -92,16 +97,22 @@ class Dense(Layer):
         use_bias: bool = True,
         kernel_initializer: Any = "glorot_uniform",
         bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
         **kwargs: Any,
     ):
-        if "input_dim" in kwargs:
-            kwargs["input_shape"] = (kwargs.pop("input_dim"),)
         super().__init__(**kwargs)
         self.units = positive_integer("Dense(units)", units)
         self.activation = activations.get(activation)
         self.use_bias = use_bias
         self.kernel_initializer = initializers.get(kernel_initializer)
         self.bias_initializer = initializers.get(bias_initializer)
+        self.kernel_regularizer = regularizers.get(kernel_regularizer)
+        self.bias_regularizer = regularizers.get(bias_regularizer)
+        self.kernel_constraint = constraints.get(kernel_constraint)
+        self.bias_constraint = constraints.get(bias_constraint)
         self.kernel: Any = None
         self.bias: Any = None
 
@@ -131,10 +142,20 @@ class Dense(Layer):
     def build(self, input_shape: Shape) -> None:
         """Adds the kernel and the bias."""
         self.kernel = self.add_weight(
-            (input_shape[-1], self.units), self.kernel_initializer, name="kernel"
+            (input_shape[-1], self.units),
+            self.kernel_initializer,
+            name="kernel",
+            regularizer=self.kernel_regularizer,
+            constraint=self.kernel_constraint,
         )
         if self.use_bias:
-            self.bias = self.add_weight((self.units,), self.bias_initializer, name="bias")
+            self.bias = self.add_weight(
+                (self.units,),
+                self.bias_initializer,
+                name="bias",
+                regularizer=self.bias_regularizer,
+                constraint=self.bias_constraint,
+            )
 
     def call(self, inputs: Array) -> Array:
         """Computes activation(x · kernel + bias)."""
@@ -157,6 +178,10 @@ class Dense(Layer):
             "use_bias": self.use_bias,
             "kernel_initializer": describe(self.kernel_initializer),
             "bias_initializer": describe(self.bias_initializer),
+            "kernel_regularizer": describe(self.kernel_regularizer),
+            "bias_regularizer": describe(self.bias_regularizer),
+            "kernel_constraint": describe(self.kernel_constraint),
+            "bias_constraint": describe(self.bias_constraint),
         }
 
     @classmethod
