@@ -19,7 +19,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from evenkeel import losses, metrics, optimizers
+from evenkeel import optimizers
 from evenkeel.engine.plan import surviving_slots
 from evenkeel.errors import (
     EvenkeelError,
@@ -30,7 +30,7 @@ from evenkeel.errors import (
 )
 from evenkeel.layers.base import get as get_layer
 from evenkeel.layers.base import registry as layer_registry
-from evenkeel.network import named_variables
+from evenkeel.network import is_shape, named_variables
 from evenkeel.registry import custom_objects as known_for_a_while
 from evenkeel.registry import register, registered_name, serialize
 
@@ -71,7 +71,7 @@ def save_model(model: Any, path: Path, *, overwrite: bool, include_compile: bool
     header = {
         "format": FORMAT,
         "model": serialize(model),
-        "input_shape": list(model.build_shape[1:]),
+        "input_shape": jax.tree.map(_shape_entry, model.build_shape, is_leaf=is_shape),
         "compile": None if optimizer is None else _compile_config(model),
     }
     text = json.dumps(header, sort_keys=True, default=_plain)
@@ -162,7 +162,7 @@ def read_file(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
 def _rebuild(path: Path, header: dict[str, Any]) -> Any:
     try:
         model: Any = get_layer(header["model"])
-        shape = (None, *header["input_shape"])
+        shape = jax.tree.map(_entry_shape, header["input_shape"], is_leaf=_is_shape_entry)
         model.ensure_built(shape)
         model.compute_output_shape(shape)  # builds what a `call` of one's own brings in
     except (EvenkeelError, TypeError, KeyError, ValueError, AttributeError) as error:
@@ -174,6 +174,18 @@ def _rebuild(path: Path, header: dict[str, Any]) -> Any:
             )
         ) from error
     return model
+
+
+def _shape_entry(shape: tuple[int | None, ...]) -> dict[str, Any]:
+    return {"shape": list(shape)}
+
+
+def _entry_shape(entry: dict[str, Any]) -> tuple[int | None, ...]:
+    return tuple(entry["shape"])
+
+
+def _is_shape_entry(value: Any) -> bool:
+    return isinstance(value, dict) and set(value) == {"shape"} and isinstance(value["shape"], list)
 
 
 def _fill_weights(path: Path, model: Any, tensors: dict[str, np.ndarray]) -> None:
@@ -205,9 +217,7 @@ def _compile_config(model: Any) -> dict[str, Any]:
         "optimizer": serialize(model.optimizer),
         "iterations": model.optimizer.iterations,
         "rate_factor": model.optimizer.rate_factor,
-        "loss": serialize(model.loss),
-        "metrics": [serialize(metric) for metric in model.metrics],
-        "weighted_metrics": sorted(model.weighted_metrics),
+        "declared": model.declared.get_config(),
     }
 
 
@@ -215,13 +225,7 @@ def _restore_compile(
     path: Path, model: Any, config: dict[str, Any], tensors: dict[str, np.ndarray]
 ) -> None:
     try:
-        found = [metrics.get(metric) for metric in config["metrics"]]
-        model.compile(
-            optimizer=optimizers.get(config["optimizer"]),
-            loss=losses.get(config["loss"]),
-            metrics=[m for m in found if m.name not in config["weighted_metrics"]],
-            weighted_metrics=[m for m in found if m.name in config["weighted_metrics"]],
-        )
+        model.compile(optimizer=optimizers.get(config["optimizer"]), **config["declared"])
         model.optimizer.iterations = integer_at_least(0, "iterations", config["iterations"])
         model.optimizer.rate_factor = config["rate_factor"]
     except (EvenkeelError, TypeError, KeyError, ValueError, AttributeError) as error:
@@ -285,10 +289,8 @@ def _refuse_unloadable(model: Any, header: dict[str, Any]) -> None:
     try:
         get_layer(header["model"])
         if header["compile"] is not None:
-            losses.get(header["compile"]["loss"])
             optimizers.get(header["compile"]["optimizer"])
-            for metric in header["compile"]["metrics"]:
-                metrics.get(metric)
+            model.declared.from_config(header["compile"]["declared"])
     except (EvenkeelError, TypeError, KeyError, ValueError, AttributeError) as error:
         raise InvalidArgumentError(
             explain(
