@@ -70,6 +70,8 @@ def arranged(x: Any, names: Any, name: str = "x") -> Any:
         is_named = isinstance(x, dict) and set(x) == {names}
         return inputs(x[names] if is_named else x, name)
     order = list(names)
+    if len(order) == 1 and not isinstance(x, dict) and not _holds_arrays(x):
+        x = [x]  # the only input of a list of one
     parts = [
         inputs(part, f"{name}[{key!r}]")
         for key, part in zip(order, parts_by_name(x, order, name, "inputs"), strict=True)
@@ -83,10 +85,16 @@ def _as_given(x: Any, name: str) -> Any:
     """Takes a dict, and a list or tuple of arrays, for several inputs; all else for one array."""
     if isinstance(x, dict):
         return arranged(x, {key: key for key in x}, name)
-    if isinstance(x, list | tuple) and x and all(getattr(part, "ndim", 0) for part in x):
+    if _holds_arrays(x):
         parts = arranged(list(x), [str(n) for n in range(len(x))], name)
         return type(x)(parts)
     return inputs(x, name)
+
+
+def _holds_arrays(x: Any) -> bool:
+    """Whether something is a list or tuple of arrays, rather than rows written out as lists."""
+    is_list = isinstance(x, list | tuple) and len(x) > 0
+    return is_list and all(getattr(part, "ndim", 0) > 0 for part in x)
 
 
 def parts_by_name(given: Any, names: Sequence[str], name: str, what: str) -> list[Any]:

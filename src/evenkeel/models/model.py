@@ -587,6 +587,33 @@ class Model(Layer):
         require_built(self, "The set of weights")
         saving.save_model(self, Path(path), overwrite=overwrite, include_compile=include_compile)
 
+    def save_weights(self, path: str | Path, overwrite: bool = True) -> None:
+        """Writes the weights alone to a file, in the safetensors format whatever its name.
+
+        Args:
+            path: Where to; the folder must exist.
+            overwrite: Whether an existing file may be replaced.
+
+        Raises:
+            FileExistsError: If the file exists and may not be replaced.
+        """
+        require_built(self, "The set of weights")
+        saving.save_weights(self, Path(path), overwrite=overwrite)
+
+    def load_weights(self, path: str | Path) -> None:
+        """Reads weights, which `save_weights` or `save` wrote, into this model, all or none.
+
+        Args:
+            path: The file.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            FileRefusedError: If it is damaged, or a name or shape in it is not the model's; the
+                weights are then left as they were.
+        """
+        require_built(self, "The set of weights")
+        saving.load_weights(self, Path(path))
+
     def _require_compiled(self, act: str) -> None:
         if self.declared is None or self.optimizer is None:
             raise NotCompiledError(
