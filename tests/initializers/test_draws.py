@@ -13,7 +13,7 @@ from evenkeel import initializers
 from evenkeel.errors import InvalidArgumentError
 from tests.oracles import cases
 
-RECORDED = json.loads((Path(__file__).parent / "oracles" / "initializers.json").read_text())
+RECORDED = json.loads((Path(__file__).parents[1] / "oracles" / "initializers.json").read_text())
 SHAPES = [",".join(map(str, shape)) for shape in cases.INITIALIZER_SHAPES]
 every_name = pytest.mark.parametrize("name", cases.INITIALIZERS)
 every_shape = pytest.mark.parametrize("shape", SHAPES)
