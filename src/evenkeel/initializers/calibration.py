@@ -17,6 +17,7 @@ from typing import Any, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from evenkeel.errors import (
     EvenkeelWarning,
@@ -193,7 +194,7 @@ def _make_orthonormal(gauge: _Gauge, seed: int) -> None:
 def _settle(
     gauge: _Gauge, layer: Any, tolerance: float, max_iterations: int
 ) -> tuple[float, int, Status]:
-    """Rescales one kernel until its layer's output has variance 1; returns factor, steps and status."""
+    """Rescales one kernel until all is well behind it; returns factor, steps and status."""
     if not gauge.is_trainable(layer):
         return 1.0, 0, "frozen"
     start, factor = layer.kernel.numpy(), 1.0
@@ -263,9 +264,9 @@ class _Gauge:
 
 
 class _Moments(NamedTuple):
-    """Count, mean and variance of some numbers, the latter two in units of the largest one."""
+    """Size, mean and variance of some numbers, the latter two in units of the largest one."""
 
-    count: int
+    size: int
     peak: Array
     mean: Array
     variance: Array
@@ -305,7 +306,7 @@ class _Watch(Scope):
     def hear(self, layer: Any, value: Any) -> None:
         """Measures what a layer hands to its activation, or puts out, after reading its kernel."""
         # Inside a loop of the layer's own there are no numbers yet; its output will have them.
-        is_number = isinstance(value, jax.Array) and not isinstance(value, jax.core.Tracer)
+        is_number = isinstance(value, jax.Array) and not isinstance(value, Tracer)
         if self._waiting.get(self.path) is layer and is_number:
             del self._waiting[self.path]
             self.moments.setdefault(id(layer), []).append(_moments(value))
@@ -355,7 +356,7 @@ def _moments(value: Array) -> _Moments:
 
 def _variance(parts: Sequence[_Moments]) -> float:
     """Returns the variance of all numbers of several batches; infinite if one overflowed."""
-    counts = np.array([part.count for part in parts], np.float64)
+    counts = np.array([part.size for part in parts], np.float64)
     peaks, means, variances = (np.array([part[i] for part in parts], np.float64) for i in (1, 2, 3))
     if not np.isfinite([peaks, means, variances]).all():
         return math.inf
