@@ -65,8 +65,12 @@ class CSVLogger(Callback):
         """Begins the file, or reads the columns of the one to continue."""
         self.filename.parent.mkdir(parents=True, exist_ok=True)
         self.columns = self._columns_there() if self.append else []
-        if not self.columns:
+        text = self.filename.read_text(encoding="utf-8") if self.columns else ""
+        if not text:
             self.filename.write_text("", encoding="utf-8")
+        elif not text.endswith("\n"):
+            with self.filename.open("a", encoding="utf-8") as file:
+                file.write("\n")
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Writes the row of the epoch."""

@@ -61,8 +61,8 @@ class ModelCheckpoint(Callback):
 
     Example:
         >>> checkpoint = ModelCheckpoint("runs/{epoch:03d}.safetensors", save_best_only=True)
-        >>> checkpoint.path_for(epoch=6)
-        PosixPath('runs/007.safetensors')
+        >>> checkpoint.path_for(epoch=6).name
+        '007.safetensors'
 
     References:
         Arguments and defaults: Keras 3.
@@ -87,9 +87,8 @@ class ModelCheckpoint(Callback):
         self.mode = mode
         self.save_freq = save_freq
         self.initial_value_threshold = initial_value_threshold
-        self._number: MonitoredNumber | None = None
-        if self.save_best_only:
-            self._number = MonitoredNumber("ModelCheckpoint", monitor, mode)
+        number = MonitoredNumber("ModelCheckpoint", monitor, mode)
+        self._number = number if self.save_best_only else None
         if initial_value_threshold is not None:
             where = "ModelCheckpoint(initial_value_threshold)"
             number_in(where, initial_value_threshold, -math.inf, math.inf)
