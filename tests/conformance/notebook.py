@@ -32,8 +32,8 @@ class Record:
     """
 
     cell: Cell
-    names: dict[str, Any] = field(default_factory=dict)
-    value: Any = None
+    names: dict[str, Any] = field(default_factory=dict, repr=False)
+    value: Any = field(default=None, repr=False)
     printed: str = ""
     warnings: list[warnings.WarningMessage] = field(default_factory=list)
     error: Exception | None = None
@@ -103,18 +103,20 @@ class Notebook:
 
 
 def stand_in_pictures() -> tuple[Pair, Pair]:
-    """Returns pictures of the shapes and types of Fashion-MNIST, ten patterns under noise.
+    """Returns pictures of the shapes and types of Fashion-MNIST, ten patterns under strong noise.
+
+    The noise is so strong that a network has something left to learn after an epoch.
 
     Returns:
         (60000, 28, 28) and (10000, 28, 28), uint8, each with labels 0 to 9.
     """
     random = np.random.Generator(np.random.Philox(11))
-    coarse = random.integers(0, 200, (10, 7, 7), np.uint8)
+    coarse = random.integers(0, 40, (10, 7, 7), np.uint8)
     patterns = coarse.repeat(4, axis=1).repeat(4, axis=2)
 
     def draw(rows: int) -> Pair:
         labels = random.integers(0, 10, rows, np.uint8)
-        noise = random.integers(0, 56, (rows, 28, 28), np.uint8)
+        noise = random.integers(0, 216, (rows, 28, 28), np.uint8)
         return patterns[labels] + noise, labels
 
     return draw(60_000), draw(10_000)

@@ -537,7 +537,7 @@ def training_moves_the_output_alone(after):
     model_b = after["model_B_on_A"]
     before, moved = weights_after_fit(model_b, model_b)
     assert changed(before, moved) == [False] * 16 + [True, True]
-    assert list(model_b.history.history) == ["loss", "accuracy"]
+    assert sorted(model_b.history.history) == ["accuracy", "loss"]
 
 
 # -- optimizers ------------------------------------------------------------------------------------
@@ -752,7 +752,7 @@ def a_bare_string_is_a_metric(after):
     model = after["model"]
     x, y = images()
     logs = model.evaluate(x, y, verbose=0, return_dict=True)
-    assert list(logs) == ["loss", "accuracy"]
+    assert sorted(logs) == ["accuracy", "loss"]
     assert logs["accuracy"] == pytest.approx((model.predict(x).argmax(axis=1) == y).mean())
     assert kind(model.optimizer) == "RMSprop"
 
