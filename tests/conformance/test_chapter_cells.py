@@ -79,10 +79,13 @@ compiled; In 114, an image without a batch axis; and, on its JAX backend, In 127
 model has lost its weights with the refusal of In 114.
 
 What differs from the notes' printout: layers are numbered within their model (`dense`, `dense_1`,
-...) and variables are named without their layer (`gamma`), as in Keras of today, which also leaves
-`activity_regularizer` out of a configuration where there is none. Two things are done for speed, both in `shortened`: In 96 trains 2 epochs on 10,000 rows, and every cell starts
-from a seed. The test marked slow trains in full. Where Fashion-MNIST is not at hand, `load_data`
-returns a stand-in of the same shapes and types, so that every cell runs everywhere.
+...). As in Keras of today, variables are named without their layer (`gamma`), and a configuration
+says nothing of an activity penalty where there is none.
+
+Two things are done around a cell. For speed, In 96 trains 2 epochs on 10,000 rows (`shortened`);
+the test marked slow trains in full. And every cell starts from a seed (`prepared`), so that it
+does not matter which process runs which. Where Fashion-MNIST is not at hand,
+`load_data` returns a stand-in of the same shapes and types, so that every cell runs everywhere.
 """
 
 from __future__ import annotations
