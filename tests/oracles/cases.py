@@ -111,13 +111,166 @@ TRAJECTORY_OPTIMIZERS = {
     "adam": Case("Adam", _ADAM),
 }
 
+# Rates large enough for steps that float32 sees beside parameters of size 1.
+_FAST = {"learning_rate": 0.1}
+_FAST_MOMENTUM = _FAST | {"momentum": 0.9}
+# So small that it does not matter where a library adds it.
+_NO_EPSILON = {"epsilon": 1e-16}
+_QUICK_BETAS = {"beta_1": 0.8, "beta_2": 0.9}
+_FALLING = Case(
+    "ExponentialDecay", {"initial_learning_rate": 0.1, "decay_steps": 20, "decay_rate": 0.5}
+)
+_STAIRS = Case(_FALLING.kind, _FALLING.arguments | {"decay_steps": 7, "staircase": True})
+
 OPTIMIZERS = TRAJECTORY_OPTIMIZERS | {
     "momentum_0.99": Case("SGD", _SGD | {"momentum": 0.99}),
-    "adam_betas": Case("Adam", _ADAM | {"beta_1": 0.8, "beta_2": 0.9}),
+    "adam_betas": Case("Adam", _ADAM | _QUICK_BETAS),
     "adam_epsilon": Case("Adam", _ADAM | {"epsilon": 1e-3}),
-    "adam_learning_rate": Case("Adam", _ADAM | {"learning_rate": 0.1}),
+    "adam_learning_rate": Case("Adam", _ADAM | _FAST),
+    "adam_defaults": Case("Adam", {}),
+    "adam_amsgrad": Case("Adam", _ADAM | _FAST | _QUICK_BETAS | {"amsgrad": True}),
+    "adamw": Case("AdamW", {}),
+    "adamw_weight_decay": Case("AdamW", _FAST | {"weight_decay": 0.1}),
+    "adamw_betas": Case("AdamW", _FAST | _QUICK_BETAS | {"epsilon": 1e-3}),
+    "adamw_amsgrad": Case("AdamW", _FAST | _QUICK_BETAS | {"amsgrad": True}),
+    "rmsprop": Case("RMSprop", {}),
+    "rmsprop_learning_rate": Case("RMSprop", _FAST),
+    "rmsprop_rho": Case("RMSprop", _FAST | {"rho": 0.5}),
+    "rmsprop_epsilon": Case("RMSprop", _FAST | {"epsilon": 1e-3}),
+    "rmsprop_momentum": Case("RMSprop", _SGD | {"momentum": 0.9}),
+    "rmsprop_centered": Case("RMSprop", _FAST | {"centered": True}),
+    "rmsprop_centered_momentum": Case("RMSprop", _SGD | {"momentum": 0.5, "centered": True}),
+    "rmsprop_no_epsilon": Case("RMSprop", _FAST | _NO_EPSILON),
+    "rmsprop_centered_no_epsilon": Case(
+        "RMSprop", _SGD | _NO_EPSILON | {"momentum": 0.5, "centered": True}
+    ),
+    "adagrad": Case("Adagrad", {}),
+    "adagrad_learning_rate": Case("Adagrad", {"learning_rate": 1.0}),
+    "adagrad_accumulator": Case("Adagrad", _FAST | {"initial_accumulator_value": 1e-4}),
+    "adagrad_epsilon": Case("Adagrad", _FAST | {"epsilon": 1e-2}),
+    "adagrad_no_epsilon": Case("Adagrad", {"learning_rate": 1.0} | _NO_EPSILON),
+    "adamax": Case("Adamax", {}),
+    "adamax_learning_rate": Case("Adamax", _FAST),
+    "adamax_betas": Case("Adamax", _FAST | _QUICK_BETAS),
+    "adamax_epsilon": Case("Adamax", _FAST | {"epsilon": 1e-3}),
+    "adamax_no_epsilon": Case("Adamax", _FAST | _QUICK_BETAS | _NO_EPSILON),
+    "nadam": Case("Nadam", {}),
+    "nadam_learning_rate": Case("Nadam", _FAST),
+    "nadam_betas": Case("Nadam", _FAST | _QUICK_BETAS),
+    "nadam_epsilon": Case("Nadam", _FAST | {"epsilon": 1e-3}),
+    # What every optimizer takes, on a few of them.
+    "sgd_weight_decay": Case("SGD", _FAST | {"weight_decay": 0.1}),
+    "nesterov_weight_decay": Case(
+        "SGD", _FAST_MOMENTUM | {"nesterov": True, "weight_decay": 0.01}
+    ),
+    "rmsprop_weight_decay": Case("RMSprop", _FAST | {"weight_decay": 0.1}),
+    "nadam_weight_decay": Case("Nadam", _FAST | {"weight_decay": 0.1}),
+    "sgd_clipnorm": Case("SGD", _FAST | {"clipnorm": 1.0}),
+    "sgd_clipvalue": Case("SGD", _FAST | {"clipvalue": 0.5}),
+    "sgd_global_clipnorm": Case("SGD", _FAST | {"global_clipnorm": 1.5}),
+    "momentum_clipnorm": Case("SGD", _FAST_MOMENTUM | {"clipnorm": 0.5}),
+    "adagrad_clipvalue": Case("Adagrad", _FAST | {"clipvalue": 0.5}),
+    "adam_global_clipnorm": Case("Adam", _ADAM | _FAST | {"global_clipnorm": 0.5}),
+    "adamw_clipnorm_weight_decay": Case("AdamW", _FAST | {"clipnorm": 0.5, "weight_decay": 0.1}),
+    "sgd_ema": Case("SGD", _FAST | {"use_ema": True}),
+    "adam_ema": Case("Adam", _ADAM | _FAST | {"use_ema": True, "ema_momentum": 0.9}),
+    "sgd_ema_overwritten": Case(
+        "SGD", _FAST | {"use_ema": True, "ema_momentum": 0.8, "ema_overwrite_frequency": 5}
+    ),
+    "adam_ema_overwritten": Case(
+        "Adam",
+        _ADAM | _FAST | {"use_ema": True, "ema_momentum": 0.9, "ema_overwrite_frequency": 3},
+    ),
+    "sgd_accumulation": Case("SGD", _FAST | {"gradient_accumulation_steps": 4}),
+    "momentum_accumulation": Case("SGD", _FAST_MOMENTUM | {"gradient_accumulation_steps": 4}),
+    "adam_accumulation": Case("Adam", _ADAM | _FAST | {"gradient_accumulation_steps": 4}),
+    "nadam_accumulation": Case("Nadam", _FAST | {"gradient_accumulation_steps": 5}),
+    "accumulation_clipnorm_weight_decay": Case(
+        "SGD",
+        _FAST_MOMENTUM
+        | {"gradient_accumulation_steps": 4, "clipnorm": 0.5, "weight_decay": 0.1},
+    ),
+    "sgd_schedule": Case("SGD", {"learning_rate": _FALLING}),
+    "momentum_schedule": Case("SGD", {"learning_rate": _FALLING, "momentum": 0.9}),
+    "adam_schedule": Case("Adam", _ADAM | {"learning_rate": _STAIRS}),
+    "adamw_schedule": Case("AdamW", {"learning_rate": _FALLING, "weight_decay": 0.1}),
 }
 OPTIMIZER_STEPS = (1, 2, 10, 50)
+
+
+def optimizer(case, optimizers):
+    """Returns a case's optimizer, its learning rate built first if that is a case of a schedule.
+
+    Args:
+        case: One of `OPTIMIZERS`.
+        optimizers: The module whose classes to use: Keras's, or ours. Schedules are in its
+            `schedules`.
+    """
+    arguments = dict(case.arguments)
+    rate = arguments.get("learning_rate")
+    if isinstance(rate, Case):
+        arguments["learning_rate"] = schedule(rate, optimizers.schedules)
+    return getattr(optimizers, case.kind)(**arguments)
+
+
+_FROM_1 = {"initial_learning_rate": 1.0}
+_IN_100 = {"initial_learning_rate": 0.5, "decay_steps": 100}
+_STEEP = _IN_100 | {"decay_rate": 0.1}
+_POLYNOMIAL = _IN_100 | {"end_learning_rate": 0.05}
+_WARMED = {"initial_learning_rate": 0.01, "warmup_target": 0.5, "warmup_steps": 20}
+_RESTARTS = {"initial_learning_rate": 0.5, "first_decay_steps": 100}
+
+SCHEDULES = {
+    "exponential": Case("ExponentialDecay", _STEEP),
+    "exponential_staircase": Case("ExponentialDecay", _STEEP | {"staircase": True}),
+    "exponential_slow": Case("ExponentialDecay", _FROM_1 | {"decay_steps": 20, "decay_rate": 0.96}),
+    "inverse_time": Case("InverseTimeDecay", _STEEP),
+    "inverse_time_staircase": Case("InverseTimeDecay", _STEEP | {"staircase": True}),
+    "inverse_time_steep": Case("InverseTimeDecay", _FROM_1 | {"decay_steps": 20, "decay_rate": 2}),
+    "piecewise": Case(
+        "PiecewiseConstantDecay", {"boundaries": [40, 80], "values": [1.0, 0.1, 0.01]}
+    ),
+    "polynomial": Case("PolynomialDecay", _IN_100),
+    "polynomial_end": Case("PolynomialDecay", _POLYNOMIAL),
+    "polynomial_power": Case("PolynomialDecay", _POLYNOMIAL | {"power": 2.0}),
+    "polynomial_root": Case("PolynomialDecay", _POLYNOMIAL | {"power": 0.5}),
+    "polynomial_cycle": Case("PolynomialDecay", _POLYNOMIAL | {"cycle": True}),
+    "polynomial_cycle_power": Case("PolynomialDecay", _POLYNOMIAL | {"cycle": True, "power": 2.0}),
+    "cosine": Case("CosineDecay", _IN_100),
+    "cosine_alpha": Case("CosineDecay", _IN_100 | {"alpha": 0.1}),
+    "cosine_warmup": Case("CosineDecay", _WARMED | {"decay_steps": 100}),
+    "cosine_warmup_alpha": Case("CosineDecay", _WARMED | {"decay_steps": 80, "alpha": 0.1}),
+    "restarts": Case("CosineDecayRestarts", _RESTARTS),
+    "restarts_alpha": Case("CosineDecayRestarts", _RESTARTS | {"alpha": 0.1}),
+    "restarts_equal": Case("CosineDecayRestarts", _RESTARTS | {"t_mul": 1.0, "m_mul": 0.5}),
+    "restarts_lower": Case("CosineDecayRestarts", _RESTARTS | {"t_mul": 2.0, "m_mul": 0.9}),
+}
+# Beginning, middles and ends of all of the above, the steps just before and after them, and steps
+# beyond any end: boundaries are 20, 40, 80, 100, 120, 200, 300 and 700.
+SCHEDULE_STEPS = (
+    *(0, 1, 2, 10, 19, 20, 21, 39, 40, 41, 50, 60, 79, 80, 81, 99, 100, 101, 119, 120, 121, 150),
+    *(199, 200, 201, 299, 300, 301, 500, 699, 700, 701, 1000),
+)
+
+
+def schedule(case, schedules):
+    """Returns a case's schedule from the module `schedules`: Keras's, or ours."""
+    return getattr(schedules, case.kind)(**case.arguments)
+
+
+# Arguments in the words of PyTorch's OneCycleLR.
+ONE_CYCLES = {
+    "one_cycle": {"max_lr": 0.5, "total_steps": 100},
+    "one_cycle_factors": {
+        "max_lr": 0.1,
+        "total_steps": 60,
+        "pct_start": 0.25,
+        "div_factor": 10.0,
+        "final_div_factor": 100.0,
+        "base_momentum": 0.8,
+        "max_momentum": 0.9,
+    },
+}
 
 INITIALIZERS = {
     "glorot_normal": Case("GlorotNormal", {}),
