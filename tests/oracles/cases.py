@@ -160,9 +160,7 @@ OPTIMIZERS = TRAJECTORY_OPTIMIZERS | {
     "nadam_epsilon": Case("Nadam", _FAST | {"epsilon": 1e-3}),
     # What every optimizer takes, on a few of them.
     "sgd_weight_decay": Case("SGD", _FAST | {"weight_decay": 0.1}),
-    "nesterov_weight_decay": Case(
-        "SGD", _FAST_MOMENTUM | {"nesterov": True, "weight_decay": 0.01}
-    ),
+    "nesterov_weight_decay": Case("SGD", _FAST_MOMENTUM | {"nesterov": True, "weight_decay": 0.01}),
     "rmsprop_weight_decay": Case("RMSprop", _FAST | {"weight_decay": 0.1}),
     "nadam_weight_decay": Case("Nadam", _FAST | {"weight_decay": 0.1}),
     "sgd_clipnorm": Case("SGD", _FAST | {"clipnorm": 1.0}),
@@ -187,8 +185,7 @@ OPTIMIZERS = TRAJECTORY_OPTIMIZERS | {
     "nadam_accumulation": Case("Nadam", _FAST | {"gradient_accumulation_steps": 5}),
     "accumulation_clipnorm_weight_decay": Case(
         "SGD",
-        _FAST_MOMENTUM
-        | {"gradient_accumulation_steps": 4, "clipnorm": 0.5, "weight_decay": 0.1},
+        _FAST_MOMENTUM | {"gradient_accumulation_steps": 4, "clipnorm": 0.5, "weight_decay": 0.1},
     ),
     "sgd_schedule": Case("SGD", {"learning_rate": _FALLING}),
     "momentum_schedule": Case("SGD", {"learning_rate": _FALLING, "momentum": 0.9}),

@@ -153,9 +153,7 @@ def optax_transformation(case, epsilon=None):
     }
     extras = {name: make(settings[name]) for name, make in parts.items() if name in settings}
     decay = extras.pop("weight_decay", optax.identity())
-    chain = optax.chain(
-        *extras.values(), before, decay, optax.scale_by_learning_rate(rate), after
-    )
+    chain = optax.chain(*extras.values(), before, decay, optax.scale_by_learning_rate(rate), after)
     accumulated = settings.get("gradient_accumulation_steps")
     return optax.MultiSteps(chain, accumulated) if accumulated else chain
 
