@@ -165,7 +165,7 @@ def per_parameter(norm):
 
 
 def optax_steps(case, matched=False):
-    """Yields the parameters, and None, after each step of Optax; with Keras's epsilon if matched."""
+    """Yields the parameters, and None, after each step of Optax, matched to Keras or not."""
     parameters, _ = optimizer_problem()
     state = optax_transformation(case).init(parameters)
     accumulated = case.arguments.get("gradient_accumulation_steps", 1)

@@ -23,6 +23,8 @@ have the same thing:
 Run: python tests/oracles/record_schedules.py
 """
 
+from itertools import pairwise
+
 import numpy as np
 import optax
 from cases import ONE_CYCLES, SCHEDULE_STEPS, SCHEDULES, schedule
@@ -46,7 +48,7 @@ def optax_schedule(case):
             return optax.exponential_decay(start, steps, words["decay_rate"], staircase=staircase)
         case "PiecewiseConstantDecay":
             values = words["values"]
-            scales = [after / before for before, after in zip(values, values[1:], strict=False)]
+            scales = [after / before for before, after in pairwise(values)]
             later = [boundary + 1 for boundary in words["boundaries"]]
             return optax.piecewise_constant_schedule(
                 values[0], dict(zip(later, scales, strict=True))
