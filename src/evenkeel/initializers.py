@@ -396,7 +396,7 @@ class TruncatedNormal(RandomNormal):
         return self.mean + self.stddev * _truncated_draw(shape, random)
 
 
-@registry.register()
+@registry.register("uniform")
 class RandomUniform(Initializer):
     """Uniform values between two bounds.
 
