@@ -25,23 +25,52 @@ from evenkeel.optimizers import Optimizer
 # Arguments of members that cannot be constructed without any, or whose defaults do nothing.
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "Activation": {"activation": "elu"},
+    "AlphaDropout": {"rate": 0.5},
+    "Conv2D": {"filters": 3, "kernel_size": 2, "activation": "tanh"},
     "CSVLogger": {"filename": "log.csv"},
     "Dense": {"units": 3, "activation": "tanh"},
     "Dropout": {"rate": 0.5},
+    "Embedding": {"input_dim": 5, "output_dim": 3},
     "FunctionLoss": {"function": lambda y, p: jnp.mean(jnp.abs(y - p), axis=-1)},
     "FunctionMetric": {"function": lambda y, p: jnp.mean(jnp.abs(y - p), axis=-1)},
+    "GaussianDropout": {"rate": 0.5},
+    "GaussianNoise": {"stddev": 0.5},
     "InputLayer": {"shape": (6,)},
     "LearningRateScheduler": {"schedule": lambda epoch: 0.1 / (1 + epoch)},
     "LossMetric": {"loss": ek.losses.Huber(delta=0.5)},
     "ModelCheckpoint": {"filepath": "{epoch}-{val_loss:.3f}.safetensors"},
     "OptaxOptimizer": {"transformation": optax.adam(1.0)},
+    "Permute": {"dims": (2, 1)},
+    "RepeatVector": {"n": 3},
     "Rescaling": {"scale": 0.5, "offset": 1.0},
     "Reshape": {"target_shape": (3, 2)},
+    "SpatialDropout2D": {"rate": 0.5},
 }
 
 # The shape of a batch of inputs, or a list of shapes for a layer that takes several.
-SHAPES: dict[str, Any] = {"Flatten": (4, 2, 3)}
 TABLE = (4, 6)
+IMAGES = (4, 5, 6, 2)
+SHAPES: dict[str, Any] = {
+    "Add": [TABLE, TABLE],
+    "Average": [TABLE, TABLE, TABLE],
+    "AveragePooling2D": IMAGES,
+    "Concatenate": [TABLE, (4, 3)],
+    "Conv2D": IMAGES,
+    "Flatten": (4, 2, 3),
+    "GlobalAveragePooling2D": IMAGES,
+    "GlobalMaxPooling2D": IMAGES,
+    "MaxPooling2D": IMAGES,
+    "Maximum": [TABLE, TABLE],
+    "Minimum": [TABLE, TABLE],
+    "Multiply": [TABLE, TABLE],
+    "Permute": (4, 2, 3),
+    "SpatialDropout2D": IMAGES,
+    "Subtract": [TABLE, TABLE],
+    "ZeroPadding2D": IMAGES,
+}
+
+# Inputs that are whole numbers up to this one, for layers that look something up.
+WHOLE: dict[str, int] = {"Embedding": 3}
 
 # What a subclass must write before it is a member and no longer a contract.
 CONTRACTS: dict[type, tuple[str, ...]] = {
@@ -173,6 +202,8 @@ def sample_inputs(cls: type) -> Any:
 
     def draw(shape: tuple[int, ...]) -> np.ndarray:
         values = random.standard_normal(shape).astype(np.float32)
+        if cls.__name__ in WHOLE:
+            values = np.clip(np.round(2 * np.abs(values)), 0, WHOLE[cls.__name__])
         values[0] = 0
         return values
 
