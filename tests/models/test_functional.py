@@ -260,8 +260,9 @@ class TestSummary:
     def test_shows_shared_and_frozen_layers(self, capsys):
         model = two_of_each()
         model.get_layer("dense").trainable = False
-        ek.Model(model.inputs[1], model.get_layer("dense").output)
+        other = ek.Model(model.inputs[1], model.get_layer("dense").output)
         model.summary(line_length=140)
+        assert other.layers[-1].is_shared
         row = next(line for line in capsys.readouterr().out.splitlines() if "dense (" in line)
         assert "frozen, shared" in row
 
