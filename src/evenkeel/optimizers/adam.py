@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from evenkeel.errors import number_in
 from evenkeel.network import Array
 from evenkeel.optimizers.base import Optimizer, Params, Schedule, Slots, registry
-from evenkeel.optimizers.surroundings import Around
+from evenkeel.optimizers.surroundings import Around, AroundWithoutDecay
 
 
 class _Adaptive(Optimizer):
@@ -152,10 +152,12 @@ class AdamW(Adam):
         beta_2: float = 0.999,
         epsilon: float = 1e-7,
         amsgrad: bool = False,
-        **around: Unpack[Around],
+        **around: Unpack[AroundWithoutDecay],
     ):
-        around["weight_decay"] = number_in("AdamW(weight_decay)", weight_decay, 0, math.inf)
-        super().__init__(learning_rate, beta_1, beta_2, epsilon, amsgrad, **around)
+        decay = number_in("AdamW(weight_decay)", weight_decay, 0, math.inf)
+        super().__init__(
+            learning_rate, beta_1, beta_2, epsilon, amsgrad, weight_decay=decay, **around
+        )
 
 
 @registry.register()
@@ -265,8 +267,15 @@ class Nadam(_Adaptive):
         self, gradients: Params, slots: Slots, params: Params, rate: Array, step: Array
     ) -> tuple[Params, Slots]:
         """Returns the step, the next moments and the next product."""
-        b1, b2, eps = self.momentum_at(step, self.beta_1), self.beta_2, self.epsilon
-        next_b1 = self.momentum_at(step + 1, self.beta_1)
+        # Rounded once: 1 - β and 1 - βᵗ then have the same rounding, which cancels at t = 1.
+        b1, next_b1, b2 = (
+            jnp.asarray(beta, jnp.float32)
+            for beta in (
+                self.momentum_at(step, self.beta_1),
+                self.momentum_at(step + 1, self.beta_1),
+                self.beta_2,
+            )
+        )
         t = (step + 1).astype(jnp.float32)
         mu, next_mu = b1 * (1.0 - 0.5 * 0.96**t), next_b1 * (1.0 - 0.5 * 0.96 ** (t + 1.0))
         product = slots["momentum_product"] * mu
@@ -276,7 +285,7 @@ class Nadam(_Adaptive):
         correction = 1.0 - b2**t
 
         def change(m: Array, v: Array, g: Array) -> Array:
-            return -rate * (of_m * m + of_g * g) / (jnp.sqrt(v / correction) + eps)
+            return -rate * (of_m * m + of_g * g) / (jnp.sqrt(v / correction) + self.epsilon)
 
         after = {"momentum": m, "velocity": v, "momentum_product": product}
         return jax.tree.map(change, m, v, gradients), after

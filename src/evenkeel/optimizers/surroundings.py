@@ -29,22 +29,35 @@ Step = Callable[[Params, Slots, Params, Array], tuple[Params, Slots]]
 AVERAGE, ACCUMULATOR = "average", "gradient_accumulator"
 
 
-class Around(TypedDict, total=False):
-    """The arguments that every named optimizer takes beside its own; each is a keyword.
+class AroundWithoutDecay(TypedDict, total=False):
+    """The arguments of `Around` for an optimizer that has a weight decay of its own.
 
     Attributes:
-        weight_decay: The fraction w, times the rate, by which weights shrink at each update:
-            θ ← θ - η w θ. None is none.
-        clipnorm: The largest norm of each variable's gradient, above 0. At most one of the three.
-        clipvalue: The largest absolute value of each number of a gradient, above 0.
-        global_clipnorm: The largest norm of all gradients together, above 0.
-        use_ema: Whether to average the weights over the updates: the model ends up with the
-            averages when `fit` ends.
-        ema_momentum: The fraction of the average that stays at each update, in [0, 1].
-        ema_overwrite_frequency: After how many updates the weights become their averages during
-            training; None is never.
-        gradient_accumulation_steps: How many batches make one update, at least 2; None is one.
+        clipnorm: The largest norm of each variable's gradient.
+        clipvalue: The largest absolute value of each number of a gradient.
+        global_clipnorm: The largest norm of all gradients together.
+        use_ema: Whether to average the weights over the updates.
+        ema_momentum: The fraction of an average that stays at each update.
+        ema_overwrite_frequency: After how many updates weights become their averages.
+        gradient_accumulation_steps: How many batches make one update.
         name: The name in messages and files.
+    """
+
+    clipnorm: float | None
+    clipvalue: float | None
+    global_clipnorm: float | None
+    use_ema: bool
+    ema_momentum: float
+    ema_overwrite_frequency: int | None
+    gradient_accumulation_steps: int | None
+    name: str | None
+
+
+class Around(AroundWithoutDecay, total=False):
+    """The keywords that every named optimizer takes beside its own; `Optimizer` explains them.
+
+    Attributes:
+        weight_decay: The fraction, times the rate, by which weights shrink at each update.
 
     Example:
         >>> from evenkeel.optimizers import SGD
@@ -54,14 +67,6 @@ class Around(TypedDict, total=False):
     """
 
     weight_decay: float | None
-    clipnorm: float | None
-    clipvalue: float | None
-    global_clipnorm: float | None
-    use_ema: bool
-    ema_momentum: float
-    ema_overwrite_frequency: int | None
-    gradient_accumulation_steps: int | None
-    name: str | None
 
 
 DEFAULTS: dict[str, Any] = {

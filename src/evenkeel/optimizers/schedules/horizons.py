@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, final
 
 from evenkeel.errors import InvalidArgumentError, explain, integer_at_least, number_in
 from evenkeel.registry import Registry, serialize
@@ -16,6 +16,7 @@ from evenkeel.registry import Registry, serialize
 registry: Registry[Any] = Registry("horizon")
 
 
+@final  # an integer is never one of these
 @registry.register()
 @dataclass(frozen=True)
 class steps:  # noqa: N801  # read as a unit: steps(100)
@@ -42,6 +43,7 @@ class steps:  # noqa: N801  # read as a unit: steps(100)
         return {"n": self.n}
 
 
+@final  # an integer is never one of these
 @registry.register()
 @dataclass(frozen=True)
 class epochs:  # noqa: N801  # read as a unit: epochs(5)
@@ -68,6 +70,7 @@ class epochs:  # noqa: N801  # read as a unit: epochs(5)
         return {"n": self.n}
 
 
+@final  # an integer is never one of these
 @registry.register()
 @dataclass(frozen=True)
 class fraction:  # noqa: N801  # read as a unit: fraction(0.1)
@@ -155,12 +158,14 @@ def in_steps(
         >>> in_steps("ExponentialDecay(decay_steps)", epochs(5), 312, 3120)
         1560
     """
+    if isinstance(value, int):
+        return value
+    if isinstance(value, steps):
+        return value.n
     if isinstance(value, epochs):
         unit, amount, name = steps_per_epoch, value.n, "steps_per_epoch"
-    elif isinstance(value, fraction):
-        unit, amount, name = total_steps, value.p, "total_steps"
     else:
-        return value.n if isinstance(value, steps) else value
+        unit, amount, name = total_steps, value.p, "total_steps"
     if unit is None:
         raise InvalidArgumentError(
             explain(

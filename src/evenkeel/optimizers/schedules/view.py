@@ -66,7 +66,7 @@ def plot(
 
 def _new_axes() -> Any:
     try:
-        from matplotlib import pyplot
+        from matplotlib import pyplot  # pyright: ignore[reportMissingImports]  # an optional extra
     except ImportError as error:
         raise ImportError(
             explain(
