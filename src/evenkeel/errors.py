@@ -40,6 +40,14 @@ class DatasetUnavailableError(EvenkeelError, OSError):
     """A data set that is neither on this machine nor reachable."""
 
 
+class MissingPackageError(EvenkeelError, ImportError):
+    """An optional part that needs a package which is not installed."""
+
+
+class NotFiniteError(EvenkeelError, RuntimeError):
+    """A run whose loss or weights became infinite or not a number."""
+
+
 class EvenkeelWarning(UserWarning):
     """A legal choice that is probably not what was meant."""
 

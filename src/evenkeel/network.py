@@ -23,6 +23,7 @@ from evenkeel.errors import InvalidArgumentError, InvalidDataError, explain
 from evenkeel.randomness import next_seed
 
 Array = jax.Array
+Shape = tuple[int | None, ...]
 
 
 class Variable:
@@ -288,3 +289,13 @@ def named_variables(layer: Any, *, wanted: Mapping[str, bool] | None = None) -> 
         if keep is None or trainable == keep:
             found.setdefault(id(variable), (path, variable))
     return dict(found.values())
+
+
+def is_shape(value: Any) -> bool:
+    """Whether something is one shape, and not a list or dict of them.
+
+    Example:
+        >>> is_shape((None, 3)), is_shape([(None, 3)])
+        (True, False)
+    """
+    return isinstance(value, tuple) and all(n is None or isinstance(n, int) for n in value)

@@ -25,12 +25,15 @@ from evenkeel.optimizers import Optimizer
 # Arguments of members that cannot be constructed without any, or whose defaults do nothing.
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "Activation": {"activation": "elu"},
+    "CSVLogger": {"filename": "log.csv"},
     "Dense": {"units": 3, "activation": "tanh"},
     "Dropout": {"rate": 0.5},
     "FunctionLoss": {"function": lambda y, p: jnp.mean(jnp.abs(y - p), axis=-1)},
     "FunctionMetric": {"function": lambda y, p: jnp.mean(jnp.abs(y - p), axis=-1)},
     "InputLayer": {"shape": (6,)},
+    "LearningRateScheduler": {"schedule": lambda epoch: 0.1 / (1 + epoch)},
     "LossMetric": {"loss": ek.losses.Huber(delta=0.5)},
+    "ModelCheckpoint": {"filepath": "{epoch}-{val_loss:.3f}.safetensors"},
     "OptaxOptimizer": {"transformation": optax.adam(1.0)},
     "Rescaling": {"scale": 0.5, "offset": 1.0},
     "Reshape": {"target_shape": (3, 2)},
@@ -121,6 +124,12 @@ def losses() -> list[type]:
 def metrics() -> list[type]:
     """Returns the exported metrics."""
     return members(ek.metrics, ek.metrics.Metric)
+
+
+def callbacks() -> list[type]:
+    """Returns the exported callbacks, without the contract, of which every method does nothing."""
+    found = members(ek.callbacks, ek.callbacks.Callback)
+    return [cls for cls in found if cls is not ek.callbacks.Callback]
 
 
 def activations() -> list[Any]:

@@ -67,10 +67,8 @@ def telemetry_program(plan: Plan, level: Level) -> Callable[..., dict[str, Any]]
         key = jax.random.fold_in(state.key, state.step)
 
         def objective(trained: dict[str, Array]) -> Any:
-            loss, (_, _, scope) = loss_of(
-                plan, trained, state.others, data.take(rows), key, record=record
-            )
-            taps = scope.taps or {}
+            loss, seen = loss_of(plan, trained, state.others, data.take(rows), key, record=record)
+            taps = seen.taps or {}
             order.extend(path for path in taps if path not in order)
             return loss, taps
 

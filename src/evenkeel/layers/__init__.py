@@ -6,8 +6,9 @@ is no business of this package; see `evenkeel.engine`.
 
 from evenkeel.layers.activation import ELU, LeakyReLU, ReLU, Softmax
 from evenkeel.layers.base import Layer
-from evenkeel.layers.core import Activation, Dense, Flatten, Input, InputLayer, Reshape
+from evenkeel.layers.core import Activation, Dense, Flatten, Reshape
 from evenkeel.layers.dropout import Dropout
+from evenkeel.layers.input import Input, InputLayer
 from evenkeel.layers.preprocessing import Normalization, Rescaling
 
 __all__ = [

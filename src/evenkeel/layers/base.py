@@ -24,14 +24,23 @@ from evenkeel.errors import (
     explain,
     nearest,
 )
-from evenkeel.network import Array, Scope, Variable, current_scope, entered
+from evenkeel.layers.symbolic import Node, SymbolicTensor, is_symbolic
+from evenkeel.network import (
+    Array,
+    Scope,
+    Shape,
+    Variable,
+    current_scope,
+    entered,
+    is_shape,
+)
 from evenkeel.registry import Registry, serialize, snake_case
 
-Shape = tuple[int | None, ...]
 registry: Registry[Layer] = Registry("layer")
 
-# Not a size that data is likely to have, so that it is not mistaken for a real dimension.
+# What stands for the batch, and, in two traces, for any other size that is not known.
 _BATCH_STAND_IN = 2
+_SIZE_STAND_INS = (64, 96)
 
 
 class Layer:
@@ -66,7 +75,7 @@ class Layer:
         trainable: bool = True,
         dtype: str | None = None,
         activity_regularizer: Any = None,
-        input_shape: Sequence[int] | int | None = None,
+        input_shape: Sequence[int | None] | int | None = None,
         **unknown: Any,
     ):
         if "input_dim" in unknown:
@@ -74,6 +83,7 @@ class Layer:
         if unknown:
             self._refuse_unknown(unknown)
         self._own_variables: list[Variable] = []
+        self._nodes: list[Node] = []
         self._models: WeakSet[Any] = WeakSet()
         self._auto_named = name is None
         self.name = _checked_name(type(self), name)
@@ -81,7 +91,7 @@ class Layer:
         self.dtype = _checked_dtype(type(self), dtype)
         self.activity_regularizer = regularizers.get(activity_regularizer)
         self.built = False
-        self.build_shape: Shape | None = None
+        self.build_shape: Any = None  # one shape, or a list or dict of them
         self.declared_shape = _declared_shape(type(self), input_shape)
 
     # -- to be written by each layer ---------------------------------------------------------
@@ -95,6 +105,12 @@ class Layer:
 
     def check_input_shape(self, input_shape: Shape) -> None:
         """Raises `InvalidDataError` when inputs of that shape cannot go in."""
+
+    def check_values(self, inputs: Any) -> None:
+        """Raises `InvalidDataError` when inputs hold values that cannot go in.
+
+        Called with NumPy arrays for the layers that a model's inputs go into, before a run.
+        """
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments as plain data.
@@ -293,7 +309,12 @@ class Layer:
             *args: Whatever else `call` takes.
             training: Whether to behave as in training; None means as the surroundings do.
             **kwargs: Whatever else `call` takes.
+
+        Returns:
+            The output; a symbolic one for symbolic inputs, such as `ek.Input` makes.
         """
+        if is_symbolic(inputs):
+            return self._lay_out(inputs, args, training, kwargs)
         scope = current_scope()
         if scope is None:
             with entered(Scope(training=bool(training))):
@@ -312,6 +333,65 @@ class Layer:
                 for leaf in jax.tree.leaves(output):
                     scope.penalize(self.activity_regularizer(leaf) / max(1, leaf.shape[0]))
         return output
+
+    def _lay_out(self, inputs: Any, args: Any, training: bool | None, kwargs: Any) -> Any:
+        """Notes that the layer is applied to symbolic tensors; returns what stands for its output.
+
+        Everything but the inputs becomes a fixed setting of this place in the network.
+        """
+        if args or is_symbolic(kwargs):
+            raise InvalidArgumentError(
+                explain(
+                    f"{self._where()}: a layer called on symbolic tensors takes them as its first "
+                    "argument.",
+                    "Give several inputs as one list, layer([a, b]), and other arguments by name.",
+                )
+            )
+        not_symbolic = [
+            leaf for leaf in jax.tree.leaves(inputs) if not isinstance(leaf, SymbolicTensor)
+        ]
+        if not_symbolic:
+            raise InvalidArgumentError(
+                explain(
+                    f"{self._where()}: got symbolic tensors together with "
+                    f"{type(not_symbolic[0]).__name__}.",
+                    "Make every part an ek.Input, or the output of a layer called on one.",
+                )
+            )
+        shapes = jax.tree.map(lambda tensor: tensor.shape, inputs)
+        self.ensure_built(shapes)
+        self.check_input_shape(shapes)
+        settings = kwargs if training is None else {**kwargs, "training": training}
+        output = (
+            self._traced_shape(shapes, settings) if kwargs else self.compute_output_shape(shapes)
+        )
+        node = Node(self, inputs, settings, output)
+        self._nodes.append(node)
+        return node.outputs
+
+    @property
+    def input(self) -> Any:
+        """The symbolic tensors of the layer's first use in a network that was laid out."""
+        return self._first_node("input").inputs
+
+    @property
+    def output(self) -> Any:
+        """The symbolic output of the layer's first use in a network that was laid out."""
+        return self._first_node("output").outputs
+
+    def _first_node(self, wanted: str) -> Node:
+        for model in self._models:
+            if not self._nodes:
+                model.lay_out()
+        if not self._nodes:
+            raise NotBuiltError(
+                explain(
+                    f"{self._where()} has no {wanted}: it was not called on a symbolic tensor.",
+                    "Call it on one, layer(ek.Input(shape=...)), or put it into a model with an "
+                    "input shape.",
+                )
+            )
+        return self._nodes[0]
 
     @property
     def is_frozen(self) -> bool:
@@ -335,14 +415,15 @@ class Layer:
 
     def _build_state(self) -> Any:
         """Returns what building changes, for `_restore_build_state`."""
-        return dict(vars(self)), list(self._own_variables)
+        return dict(vars(self)), list(self._own_variables), list(self._nodes)
 
     def _restore_build_state(self, state: Any) -> None:
         """Makes the layer as built, or as little, as it was when the state was taken."""
-        attributes, variables = state
+        attributes, variables, nodes = state
         vars(self).clear()
         vars(self).update(attributes)
         self._own_variables[:] = variables
+        self._nodes[:] = nodes
 
     def next_key(self) -> Array:
         """Returns a random key of this layer's own; each is used once."""
@@ -357,14 +438,36 @@ class Layer:
         Layers whose output shape follows from their `call` need not write this.
         """
         self.ensure_built(input_shape)
-        filled = jax.tree.map(_concrete, input_shape, is_leaf=_is_shape)
+        return self._traced_shape(input_shape, {})
+
+    def _traced_shape(self, input_shape: Any, settings: dict[str, Any]) -> Any:
+        """Returns the output's shape as tracing `call` shows it.
+
+        A size that is not known is traced with two stand-ins: what differs is not known either.
+        """
 
         def trace(inputs: Any) -> Any:
             with entered(Scope()):
-                return self(inputs)
+                return self(inputs, **settings)
 
-        output = jax.eval_shape(trace, filled)
-        return jax.tree.map(lambda leaf: (None, *leaf.shape[1:]), output)
+        def shapes_with(stand_in: int) -> Any:
+            def concrete(shape: Shape) -> jax.ShapeDtypeStruct:
+                sizes = [stand_in if n is None else n for n in shape[1:]]
+                return jax.ShapeDtypeStruct((_BATCH_STAND_IN, *sizes), jnp.float32)
+
+            filled = jax.tree.map(concrete, input_shape, is_leaf=is_shape)
+            output = jax.eval_shape(trace, filled)
+            return jax.tree.map(lambda leaf: (None, *leaf.shape[1:]), output)
+
+        first = shapes_with(_SIZE_STAND_INS[0])
+        if all(None not in shape[1:] for shape in jax.tree.leaves(input_shape, is_leaf=is_shape)):
+            return first
+        return jax.tree.map(
+            lambda a, b: tuple(m if m == n else None for m, n in zip(a, b, strict=True)),
+            first,
+            shapes_with(_SIZE_STAND_INS[1]),
+            is_leaf=is_shape,
+        )
 
     # -- names and messages ------------------------------------------------------------------
 
@@ -482,15 +585,6 @@ def _shape_of(inputs: Any) -> Any:
     return jax.tree.map(lambda leaf: (None, *leaf.shape[1:]) if leaf.ndim else (), inputs)
 
 
-def _is_shape(value: Any) -> bool:
-    return isinstance(value, tuple) and all(n is None or isinstance(n, int) for n in value)
-
-
-def _concrete(shape: Shape) -> jax.ShapeDtypeStruct:
-    sizes = tuple(_BATCH_STAND_IN if n is None else n for n in shape)
-    return jax.ShapeDtypeStruct(sizes, jnp.float32)
-
-
 def _each_once(variables: Any) -> list[Variable]:
     return list({id(variable): variable for variable in variables}.values())
 
@@ -534,7 +628,7 @@ def _checked_dtype(cls: type, dtype: Any) -> str:
     return "float32"
 
 
-def _declared_shape(cls: type, shape: Sequence[int] | int | None) -> Shape | None:
+def _declared_shape(cls: type, shape: Sequence[int | None] | int | None) -> Shape | None:
     if shape is None:
         return None
     sizes = (shape,) if isinstance(shape, int) else tuple(shape)

@@ -1,4 +1,4 @@
-"""The layers that every network starts from: Input, Dense, Flatten, Reshape, Activation."""
+"""The layers that most networks are made of: Dense, Flatten, Reshape, Activation."""
 
 from __future__ import annotations
 
@@ -16,46 +16,6 @@ from evenkeel.errors import (
 from evenkeel.layers.base import Layer, Shape, as_float, describe, registry
 from evenkeel.layers.base import get as get_layer
 from evenkeel.network import Array, times
-
-
-@registry.register()
-class InputLayer(Layer):
-    """The declared shape of a network's input; computes nothing.
-
-    Args:
-        shape: The shape of one input without the batch.
-        name: The name in its model.
-
-    Example:
-        >>> InputLayer(shape=(8,)).declared_shape
-        (None, 8)
-    """
-
-    def __init__(self, shape: Sequence[int] | int, name: str | None = None, **kwargs: Any):
-        super().__init__(input_shape=shape, name=name, **kwargs)
-
-    def call(self, inputs: Array) -> Array:
-        """Returns the input."""
-        return inputs
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
-        assert self.declared_shape is not None
-        return {**super().get_config(), "shape": list(self.declared_shape[1:])}
-
-
-def Input(shape: Sequence[int] | int, name: str | None = None) -> InputLayer:  # noqa: N802  # Keras's name for it
-    """Declares the shape of a network's input, as the first item of a `Sequential`.
-
-    Args:
-        shape: The shape of one input without the batch: `(8,)` for a table of 8 columns.
-        name: A name for the input.
-
-    Example:
-        >>> Input(shape=[28, 28]).declared_shape
-        (None, 28, 28)
-    """
-    return InputLayer(shape=shape, name=name)
 
 
 @registry.register()
