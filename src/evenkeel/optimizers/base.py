@@ -17,7 +17,6 @@ import re
 import warnings
 import weakref
 from collections.abc import Callable, Iterable
-from dataclasses import is_dataclass
 from typing import Any, ClassVar, Protocol
 
 import jax
@@ -293,10 +292,11 @@ class Optimizer:
     @property
     def learning_rate(self) -> LearningRate:
         """The rate of the next step; can be set unless it is a schedule."""
-        updates = jnp.asarray(self.iterations // self._batches_per_update, jnp.int32)
-        rate = LearningRate(np.asarray(self._rate_after(updates, jnp.float32(self._rate))))
-        if self.schedule is None:
-            rate = LearningRate(self._rate)
+        value = self._rate
+        if self._curve is not None:
+            updates = jnp.asarray(self.iterations // self._batches_per_update, jnp.int32)
+            value *= float(np.asarray(self._curve(updates)))
+        rate = LearningRate(value)
         rate._assign = self._assign_rate
         return rate
 
@@ -444,6 +444,10 @@ class Optimizer:
 def _value_of(schedule: Any) -> Any:
     """Returns a schedule as something to compare: frozen dataclasses by value, others as such."""
     parameters = getattr(type(schedule), "__dataclass_params__", None)
-    if is_dataclass(schedule) and parameters is not None and parameters.frozen:
-        return schedule
-    return Same(schedule)
+    if parameters is None or not parameters.frozen:
+        return Same(schedule)
+    try:
+        hash(schedule)
+    except TypeError:  # one of its fields is a list, for example
+        return Same(schedule)
+    return schedule

@@ -9,7 +9,7 @@ too; only that it cannot be written to a file.
 from evenkeel.optimizers.schedules.base import LearningRateSchedule, get
 from evenkeel.optimizers.schedules.composition import Delayed, Joined, Warmup, join
 from evenkeel.optimizers.schedules.decays import (
-    Constant,
+    ConstantRate,
     CosineDecay,
     CosineDecayRestarts,
     ExponentialDecay,
@@ -22,7 +22,7 @@ from evenkeel.optimizers.schedules.horizons import epochs, fraction, steps
 from evenkeel.optimizers.schedules.one_cycle import OneCycle
 
 __all__ = [
-    "Constant",
+    "ConstantRate",
     "CosineDecay",
     "CosineDecayRestarts",
     "Delayed",

@@ -274,8 +274,8 @@ def get(identifier: Any) -> Callable[[Any], Any]:
         InvalidArgumentError: If there is no such schedule; the nearest name is offered.
 
     Example:
-        >>> get({"class_name": "Constant", "config": {"learning_rate": 0.1}})
-        Constant(learning_rate=0.1)
+        >>> get({"class_name": "ConstantRate", "config": {"learning_rate": 0.1}})
+        ConstantRate(learning_rate=0.1)
     """
     if isinstance(identifier, dict):
         return registry.build(identifier)

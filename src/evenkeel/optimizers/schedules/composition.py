@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import jax.numpy as jnp
 
-from evenkeel.errors import InvalidArgumentError, explain, require
+from evenkeel.errors import InvalidArgumentError, explain, number_in, require
 from evenkeel.network import Array
 from evenkeel.optimizers.schedules.base import LearningRateSchedule, get, registry
-from evenkeel.optimizers.schedules.decays import Constant, require_growing
+from evenkeel.optimizers.schedules.decays import ConstantRate, require_growing
 from evenkeel.optimizers.schedules.horizons import Horizon, in_steps
 
 
@@ -23,7 +24,7 @@ def as_schedule(where: str, value: Any) -> LearningRateSchedule:
 
     Example:
         >>> as_schedule("Warmup(schedule)", 0.1)
-        Constant(learning_rate=0.1)
+        ConstantRate(learning_rate=0.1)
     """
     if isinstance(value, dict):
         value = get(value)
@@ -36,7 +37,7 @@ def as_schedule(where: str, value: Any) -> LearningRateSchedule:
                 "Subclass ek.optimizers.schedules.LearningRateSchedule and write rate(t).",
             )
         )
-    return Constant(value)
+    return ConstantRate(number_in(where, value, 0, math.inf))
 
 
 @registry.register()
@@ -61,10 +62,15 @@ class Delayed(LearningRateSchedule):
 
     def __post_init__(self) -> None:
         self._set(schedule=as_schedule("Delayed(schedule)", self.schedule))
+        require(
+            hasattr(self.start, "__index__"),
+            f"Delayed(start): got {self.start!r}, expected the number of a step.",
+            "Type an integer; a negative one is a schedule that began before step 0.",
+        )
 
-    def __call__(self, step: Any) -> Array:
-        """Returns the rate at a step."""
-        return self.schedule(jnp.asarray(step) - self.start)
+    def rate(self, t: Array) -> Array:
+        """Returns the rate at step t."""
+        return self.schedule(t - self.start)
 
     @property
     def cycles_momentum(self) -> bool:

@@ -11,7 +11,7 @@ from itertools import pairwise
 
 import jax.numpy as jnp
 
-from evenkeel.errors import InvalidArgumentError, explain, require
+from evenkeel.errors import InvalidArgumentError, explain, number_in, require
 from evenkeel.network import Array
 from evenkeel.optimizers.schedules.base import LearningRateSchedule, registry
 from evenkeel.optimizers.schedules.horizons import Horizon
@@ -19,7 +19,7 @@ from evenkeel.optimizers.schedules.horizons import Horizon
 
 @registry.register()
 @dataclass(frozen=True)
-class Constant(LearningRateSchedule):
+class ConstantRate(LearningRateSchedule):
     """The same learning rate at every step: a piece to join with others.
 
         η(t) = η
@@ -28,7 +28,7 @@ class Constant(LearningRateSchedule):
         learning_rate: The rate η, at least 0.
 
     Example:
-        >>> float(Constant(0.5)(1000))
+        >>> float(ConstantRate(0.5)(1000))
         0.5
     """
 
@@ -206,8 +206,8 @@ class PiecewiseConstantDecay(LearningRateSchedule):
     def __post_init__(self) -> None:
         self._set(boundaries=tuple(self.boundaries), values=tuple(self.values))
         self._check_horizons()
-        check = Constant  # knows what a rate may be
-        self._set(values=tuple(check(value).learning_rate for value in self.values))
+        where = self._where("values")
+        self._set(values=tuple(number_in(where, value, 0, math.inf) for value in self.values))
         require(
             len(self.values) == len(self.boundaries) + 1,
             f"PiecewiseConstantDecay: got {len(self.values)} values and {len(self.boundaries)} "
@@ -268,7 +268,8 @@ class PolynomialDecay(LearningRateSchedule):
         """Returns the rate at step t."""
         s = float(self._steps("decay_steps"))
         whole = s * jnp.maximum(jnp.ceil(t / s), 1.0) if self.cycle else s
-        rest = 1.0 - jnp.minimum(t, whole) / whole
+        # Not 1 - t/s, which is exactly 0 at the end only if the compiler does not round t·(1/s).
+        rest = (whole - jnp.minimum(t, whole)) / whole
         start, end = self.initial_learning_rate, self.end_learning_rate
         return (start - end) * rest**self.power + end
 

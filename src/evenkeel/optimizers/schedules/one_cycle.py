@@ -153,10 +153,12 @@ class OneCycle(LearningRateSchedule):
         result = jnp.full_like(t, values[-1])
         for i in reversed(range(len(corners) - 1)):
             begin, end = corners[i], corners[i + 1]
-            done = jnp.clip((t - begin) / max(end - begin, 1e-6), 0.0, 1.0)
+            # What is left of the phase, not what is over: exactly 0 at its end, where the value
+            # may be a thousand times smaller than at its beginning.
+            left = jnp.clip((end - t) / max(end - begin, 1e-6), 0.0, 1.0)
             if self.anneal_strategy == "cos":
-                done = 0.5 * (1.0 - jnp.cos(math.pi * done))
-            piece = values[i] + (values[i + 1] - values[i]) * done
+                left = 0.5 * (1.0 - jnp.cos(math.pi * left))
+            piece = values[i + 1] + (values[i] - values[i + 1]) * left
             result = jnp.where(t <= end, piece, result)
         return result
 
