@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import evenkeel as ek
 from evenkeel import activations
 from evenkeel.errors import InvalidArgumentError
 from evenkeel.layers import Activation, Dense
@@ -59,6 +60,42 @@ def test_slopes_are_the_recorded_ones(name, library):
     if (name, library) == ("leaky_relu", "torch"):
         ours, recorded = ours[GRID != 0], recorded[GRID != 0]
     assert_close(ours, recorded)
+
+
+LAYERS = cases.ACTIVATION_LAYERS | cases.TORCH_ACTIVATION_LAYERS
+every_recorded_layer = pytest.mark.parametrize(
+    ("library", "name"),
+    [
+        pytest.param(library, name, id=f"{library}-{name}")
+        for name in LAYERS
+        for library in ("keras", "torch")
+        if f"{library}/{name}/value" in RECORDED
+    ],
+)
+
+
+def on_the_grid(name):
+    """Returns a recorded layer as a function of one number."""
+    case = LAYERS[name]
+    layer = getattr(ek.layers, case.kind)(**case.arguments)
+    return lambda point: layer(point[None, None])[0, 0]
+
+
+@every_recorded_layer
+def test_values_of_layers_are_the_recorded_ones(library, name):
+    """Recorded from Keras's layers, and from PyTorch's functions with the same arguments."""
+    assert_close(jax.vmap(on_the_grid(name))(GRID), RECORDED[f"{library}/{name}/value"])
+
+
+@every_recorded_layer
+def test_slopes_of_layers_are_the_recorded_ones(library, name):
+    """Except where a function has a kink or a jump: any slope is as good there."""
+    arguments = LAYERS[name].arguments
+    kinks = [0.0, *(arguments[k] for k in ("threshold", "max_value") if k in arguments)]
+    smooth = ~np.isin(GRID, kinks)
+    ours = np.array(slopes(on_the_grid(name), GRID))
+    assert np.isfinite(ours).all()
+    assert_close(ours[smooth], RECORDED[f"{library}/{name}/gradient"][smooth])
 
 
 @LIBRARIES

@@ -21,6 +21,12 @@ RECORDED = np.load(Path(__file__).parent / "oracles" / "functions.npz")
 INPUTS = recipe.loss_inputs()
 LOSSES = discovery.losses()
 every_case = pytest.mark.parametrize("name", cases.LOSSES)
+IN_TORCH = {
+    name: case
+    for name, case in (cases.LOSSES | cases.TORCH_LOSSES).items()
+    if f"torch/{name}/reduced" in RECORDED
+}
+in_torch = pytest.mark.parametrize("name", IN_TORCH)
 every_loss = pytest.mark.parametrize("cls", discovery.each(LOSSES))
 writable = pytest.mark.parametrize(
     "cls", discovery.each(cls for cls in LOSSES if not discovery.holds_code(cls))
@@ -75,9 +81,35 @@ def test_the_weighted_loss_is_that_of_keras(name):
     assert_close(weighted, RECORDED[f"keras/{name}/reduced_weighted"])
 
 
-@pytest.mark.parametrize("name", [n for n in cases.LOSSES if f"torch/{n}/reduced" in RECORDED])
+def gradient(case, sample_weight=None):
+    """Returns the gradient of the reduced loss with respect to the predictions."""
+    y_true, y_pred = map(jnp.asarray, arrays(case))
+    loss = built(case)
+    return jax.grad(lambda p: loss(y_true, p, sample_weight=sample_weight))(y_pred)
+
+
+@every_case
+def test_the_gradient_is_that_of_keras(name):
+    """Of the reduced loss, with respect to the predictions; by Keras's own differentiation."""
+    assert_close(gradient(cases.LOSSES[name]), RECORDED[f"keras/{name}/gradient"])
+
+
+@every_case
+def test_the_weighted_gradient_is_that_of_keras(name):
+    weighted = gradient(cases.LOSSES[name], jnp.asarray(INPUTS["sample_weight"]))
+    assert_close(weighted, RECORDED[f"keras/{name}/gradient_weighted"])
+
+
+@in_torch
+def test_the_gradient_is_that_of_pytorch(name):
+    """Of the mean, in double precision."""
+    assert_close(gradient(IN_TORCH[name]), RECORDED[f"torch/{name}/gradient"])
+
+
+@in_torch
 def test_values_and_reduced_loss_are_those_of_pytorch(name):
-    case = cases.LOSSES[name]
+    """PyTorch smooths labels of the sparse cross-entropy, too, which Keras does not."""
+    case = IN_TORCH[name]
     y_true, y_pred = map(jnp.asarray, arrays(case))
     assert_close(built(case).values(y_true, y_pred), RECORDED[f"torch/{name}/per_sample"])
     assert_close(built(case)(y_true, y_pred), RECORDED[f"torch/{name}/reduced"])

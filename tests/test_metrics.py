@@ -63,7 +63,18 @@ def test_two_uneven_batches_give_the_number_of_keras(name, weighted):
     assert ours == pytest.approx(recorded("keras", name, weighted), rel=2e-6, abs=1e-7)
 
 
-@every_case
+@pytest.mark.parametrize("name", cases.LOSS_METRICS)
+@weighted_or_not
+def test_losses_as_metrics_give_the_number_of_keras(name, weighted):
+    """The metric of the same name in Keras: the weighted mean over the rows of both batches."""
+    case = cases.LOSS_METRICS[name]
+    weight = INPUTS["sample_weight"] if weighted else None
+    metric = metrics.LossMetric(getattr(ek.losses, case.kind)(**case.arguments))
+    ours = streamed(metric, INPUTS[case.targets], INPUTS[case.predictions], weight)
+    assert ours == pytest.approx(recorded("keras", name, weighted), rel=2e-6)
+
+
+@pytest.mark.parametrize("name", [n for n in cases.METRICS if f"sklearn/{n}/metric" in RECORDED])
 @weighted_or_not
 def test_two_uneven_batches_give_the_number_of_scikit_learn(name, weighted):
     """It sees all rows at once, in double precision."""

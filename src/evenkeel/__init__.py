@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         utils,
     )
     from evenkeel.layers import Input
+    from evenkeel.learning_rate import find_learning_rate
     from evenkeel.models import Model, Sequential
     from evenkeel.randomness import set_random_seed
 
@@ -45,6 +46,7 @@ __all__ = [
     "constraints",
     "datasets",
     "errors",
+    "find_learning_rate",
     "initializers",
     "layers",
     "losses",
@@ -59,6 +61,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "find_learning_rate": "evenkeel.learning_rate",
     "Input": "evenkeel.layers",
     "Model": "evenkeel.models",
     "Sequential": "evenkeel.models",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import struct
+import sys
 
 import numpy as np
 import pytest
@@ -151,7 +151,7 @@ def test_what_would_have_no_effect_is_refused(arguments, word):
 
 
 def test_a_missing_package_is_named_with_what_to_type(monkeypatch):
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "tensorboardX", None)
     with pytest.raises(MissingPackageError, match=r'pip install "evenkeel\[tensorboard\]"'):
         TensorBoard()
     assert issubclass(MissingPackageError, ImportError)

@@ -18,6 +18,7 @@ import torch
 
 __all__ = [
     "FOLDER",
+    "KERAS_DEFAULTS",
     "keras",
     "matched_epsilon",
     "report",
@@ -28,6 +29,18 @@ __all__ = [
 ]
 
 FOLDER = Path(__file__).parent
+_ADAM = {"learning_rate": 1e-3, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7}
+# What Keras does when a case is silent; the other libraries have to be told.
+KERAS_DEFAULTS = {
+    "SGD": {"learning_rate": 0.01},
+    "Adam": _ADAM,
+    "AdamW": _ADAM | {"weight_decay": 0.004},
+    "Adamax": _ADAM,
+    "Nadam": _ADAM,
+    "Adagrad": {"learning_rate": 1e-3, "initial_accumulator_value": 0.1, "epsilon": 1e-7},
+    "RMSprop": {"learning_rate": 1e-3, "rho": 0.9, "epsilon": 1e-7},
+}
+TORCH_OPTIMIZERS = {"Nadam": "NAdam"}
 torch.set_num_threads(1)
 
 
@@ -47,19 +60,25 @@ def torch_optimizer(case, parameters):
     """Returns PyTorch's optimizer for a case given in Keras's words.
 
     PyTorch divides by sqrt(v / (1 - b2^t)) + epsilon, Keras by sqrt(v) + epsilon before it
-    applies the same correction; see `matched_epsilon`.
+    applies the same correction; see `matched_epsilon`. PyTorch's own defaults differ, so Keras's
+    are always told; Nadam's momenta follow Keras's schedule with `momentum_decay=1`.
     """
-    settings = case.arguments
-    if case.kind == "Adam":
-        betas = (settings["beta_1"], settings["beta_2"])
-        rate = settings["learning_rate"]
-        return torch.optim.Adam(parameters, lr=rate, betas=betas, eps=settings["epsilon"])
-    return torch.optim.SGD(
-        parameters,
-        lr=settings["learning_rate"],
-        momentum=settings.get("momentum", 0.0),
-        nesterov=settings.get("nesterov", False),
-    )
+    settings = KERAS_DEFAULTS[case.kind] | case.arguments
+    given = {"lr": settings["learning_rate"]}
+    given |= {"eps": settings["epsilon"]} if "epsilon" in settings else {}
+    if "beta_1" in settings:
+        given["betas"] = (settings["beta_1"], settings["beta_2"])
+    for name in ("momentum", "nesterov", "centered", "amsgrad", "initial_accumulator_value"):
+        given |= {name: settings[name]} if name in settings else {}
+    match case.kind:
+        case "RMSprop":
+            given["alpha"] = settings["rho"]
+        case "AdamW":
+            given["weight_decay"] = settings["weight_decay"]
+        case "Nadam":
+            given |= {"weight_decay": settings.get("weight_decay", 0.0), "momentum_decay": 1.0}
+            given["decoupled_weight_decay"] = True
+    return getattr(torch.optim, TORCH_OPTIMIZERS.get(case.kind, case.kind))(parameters, **given)
 
 
 def matched_epsilon(case, step):
@@ -69,10 +88,11 @@ def matched_epsilon(case, step):
     e_t = epsilon / sqrt(1 - beta_2^t), which falls to epsilon as t grows.
 
     Args:
-        case: An Adam case.
+        case: A case of Adam or AdamW.
         step: t, counted from 1.
     """
-    return case.arguments["epsilon"] / (1 - case.arguments["beta_2"] ** step) ** 0.5
+    settings = KERAS_DEFAULTS[case.kind] | case.arguments
+    return settings["epsilon"] / (1 - settings["beta_2"] ** step) ** 0.5
 
 
 def report(arrays, reference="keras"):

@@ -178,3 +178,52 @@ def optimizer_problem():
         [parameter.astype(np.float32) for parameter in parameters],
         [gradient.astype(np.float32) for gradient in gradients],
     )
+
+
+def constrained_weights():
+    """Returns the weights that penalties and constraints are tried on, by name.
+
+    Some of their columns and rows are longer than the limits asked for and some shorter; the last
+    column of the kernel is zero, where a norm has no slope.
+
+    Returns:
+        `kernel` (5, 4), `bias` (4,) and `filters` (3, 3, 2, 4), float32.
+    """
+    generator = _generator(7)
+    kernel = generator.standard_normal((5, 4)) * np.array([2, 1, 0.1, 0])
+    filters = generator.standard_normal((3, 3, 2, 4)) * np.array([1, 0.5, 0.3, 0.1])
+    weights = {"kernel": kernel, "bias": generator.standard_normal(4), "filters": filters}
+    return {name: weight.astype(np.float32) for name, weight in weights.items()}
+
+
+def layer_inputs(shape, classes=None):
+    """Returns a batch for a layer: normal draws of mean 0.5, or integers below `classes`."""
+    generator = _generator(8)
+    if classes is not None:
+        return generator.integers(0, classes, shape).astype(np.int32)
+    return (0.5 + generator.standard_normal(shape)).astype(np.float32)
+
+
+def layer_weights(shapes):
+    """Returns weights for a layer: normal matrices, and vectors that may serve as variances.
+
+    Args:
+        shapes: The shapes of the layer's weights, in its order.
+
+    Returns:
+        A list of float32 arrays; those with one axis are uniform in [0.5, 1.5).
+    """
+    generator = _generator(9)
+    return [
+        (
+            generator.uniform(0.5, 1.5, shape)
+            if len(shape) == 1
+            else generator.standard_normal(shape) / 2
+        ).astype(np.float32)
+        for shape in shapes
+    ]
+
+
+def cotangent(shape):
+    """Returns the weights of a layer's outputs in the sum whose gradient is recorded."""
+    return _generator(10).standard_normal(shape).astype(np.float32)

@@ -4,16 +4,19 @@ Arrays are named `library/case/quantity`, with the cases of `cases.py` and the q
 
     value, gradient    of an activation on `recipe.activation_grid()`, (97,); for softmax and
                        log_softmax on `recipe.activation_rows()`, (7, 5), where the gradient is
-                       the Jacobian of each row, (7, 5, 5): [row, output, input]
+                       the Jacobian of each row, (7, 5, 5): [row, output, input]; layers are
+                       called on the grid as a column, and recorded flat
     per_sample         a loss without reduction
     reduced            its mean (Keras: sum over batch size)
     reduced_weighted   the same with `sample_weight`: the weighted sum over the batch size
+    gradient           of `reduced` with respect to the predictions
+    gradient_weighted  of `reduced_weighted`
     metric             a metric after the batches `recipe.METRIC_BATCHES`
     metric_weighted    the same with `sample_weight`
 
 Libraries: `keras` in float32, `torch` in float64 from the same float32 inputs (so the distance
 to it is Keras's rounding, unless a convention differs), and `sklearn` for metrics with exact
-equivalents; it sees all samples at once, in float64. `torch` has no `reduced_weighted`, and
+equivalents; it sees all samples at once, in float64. `torch` has nothing `weighted`, and
 nothing for the `saturated` losses, where Keras clips probabilities to [1e-7, 1 - 1e-7] and PyTorch
 does not. `fingerprint` is `recipe.fingerprint` of all inputs, in the order grid, rows, losses,
 metrics.
@@ -23,7 +26,16 @@ Run: python tests/oracles/record_functions.py
 
 import jax
 import numpy as np
-from cases import ELEMENTWISE_ACTIVATIONS, LOSSES, METRICS, ROW_ACTIVATIONS
+from cases import (
+    ACTIVATION_LAYERS,
+    ELEMENTWISE_ACTIVATIONS,
+    LOSS_METRICS,
+    LOSSES,
+    METRICS,
+    ROW_ACTIVATIONS,
+    TORCH_ACTIVATION_LAYERS,
+    TORCH_LOSSES,
+)
 from libraries import keras, report, save, torch
 from recipe import (
     METRIC_BATCHES,
@@ -96,15 +108,54 @@ def activations():
     return arrays
 
 
+def torch_layer(case, points):
+    """Returns PyTorch's function for an activation layer, with the same arguments."""
+    words = case.arguments
+    match case.kind:
+        case "RReLU":
+            return functional.rrelu(points, **words, training=False)
+        case "ELU":
+            return functional.elu(points, words.get("alpha", 1.0))
+        case "LeakyReLU":
+            return functional.leaky_relu(points, words.get("negative_slope", 0.3))
+    return None
+
+
+def activation_layers():
+    """Returns value and gradient of every activation layer, by full name."""
+    arrays = {}
+    for name, case in ACTIVATION_LAYERS.items():
+        layer = getattr(keras.layers, case.kind)(**case.arguments)
+        value, pull_back = jax.vjp(layer, activation_grid()[:, None])
+        (gradient,) = pull_back(jax.numpy.ones_like(value))
+        arrays[f"keras/{name}/value"] = np.asarray(value)[:, 0]
+        arrays[f"keras/{name}/gradient"] = np.asarray(gradient)[:, 0]
+    for name, case in (ACTIVATION_LAYERS | TORCH_ACTIVATION_LAYERS).items():
+        points = torch.tensor(activation_grid(), dtype=torch.float64, requires_grad=True)
+        value = torch_layer(case, points)
+        if value is not None:
+            arrays[f"torch/{name}/value"] = value.detach().numpy()
+            (gradient,) = torch.autograd.grad(value.sum(), points)
+            arrays[f"torch/{name}/gradient"] = gradient.numpy()
+    return arrays
+
+
 def keras_loss(case, inputs):
-    """Returns the loss per sample, reduced, and reduced with sample weights."""
+    """Returns the loss per sample, reduced, reduced with sample weights, and both gradients."""
     kind = getattr(keras.losses, case.kind)
     pair = inputs[case.targets], inputs[case.predictions]
     loss = kind(**case.arguments)
+    weight = inputs["sample_weight"]
+
+    def of_predictions(predictions, sample_weight):
+        return loss(pair[0], predictions, sample_weight=sample_weight)
+
     return {
         "per_sample": kind(reduction="none", **case.arguments)(*pair),
         "reduced": loss(*pair),
-        "reduced_weighted": loss(*pair, sample_weight=inputs["sample_weight"]),
+        "reduced_weighted": loss(*pair, sample_weight=weight),
+        "gradient": jax.grad(of_predictions)(pair[1], None),
+        "gradient_weighted": jax.grad(of_predictions)(pair[1], weight),
     }
 
 
@@ -128,9 +179,17 @@ def torch_binary_crossentropy(case, targets, predictions):
     return getattr(functional, name)(predictions, smoothed, reduction="none").mean(dim=-1)
 
 
-def torch_per_sample(case, inputs):
+def torch_loss(case, inputs):
+    """Returns PyTorch's loss per sample, its mean, and the mean's gradient."""
+    predictions = torch.from_numpy(inputs[case.predictions]).double().requires_grad_()
+    per_sample = torch_per_sample(case, inputs, predictions)
+    (gradient,) = torch.autograd.grad(per_sample.mean(), predictions)
+    values = {"per_sample": per_sample, "reduced": per_sample.mean(), "gradient": gradient}
+    return {quantity: value.detach().numpy() for quantity, value in values.items()}
+
+
+def torch_per_sample(case, inputs, predictions):
     """Returns PyTorch's loss per sample."""
-    predictions = torch.from_numpy(inputs[case.predictions]).double()
     targets = torch.from_numpy(inputs[case.targets])
     targets = targets.double() if targets.is_floating_point() else targets.long()
     match case.kind:
@@ -155,16 +214,22 @@ def losses():
     for name, case in LOSSES.items():
         for quantity, value in keras_loss(case, inputs).items():
             arrays[f"keras/{name}/{quantity}"] = np.asarray(value)
+    for name, case in (LOSSES | TORCH_LOSSES).items():
         if not case.predictions.endswith("saturated"):
-            per_sample = torch_per_sample(case, inputs)
-            arrays[f"torch/{name}/per_sample"] = per_sample.numpy()
-            arrays[f"torch/{name}/reduced"] = per_sample.mean().numpy()
+            for quantity, value in torch_loss(case, inputs).items():
+                arrays[f"torch/{name}/{quantity}"] = value
     return arrays
 
 
 def keras_metric(case, inputs, weighted):
-    """Returns the result of a Keras metric after two uneven batches."""
-    metric = getattr(keras.metrics, case.kind)(**case.arguments)
+    """Returns the result of a Keras metric after two uneven batches.
+
+    Its precision and recall take several `thresholds`, ours one `threshold`.
+    """
+    arguments = dict(case.arguments)
+    if case.kind in ("Precision", "Recall") and "threshold" in arguments:
+        arguments["thresholds"] = arguments.pop("threshold")
+    metric = getattr(keras.metrics, case.kind)(**arguments)
     for rows in METRIC_BATCHES:
         sample_weight = inputs["sample_weight"][rows] if weighted else None
         metric.update_state(
@@ -188,13 +253,21 @@ SKLEARN_METRICS = {
 }
 
 
+def is_in_sklearn(case):
+    """Whether scikit-learn has a case without being told more than decisions."""
+    settings = set(case.arguments)
+    return "class_id" not in settings and not (
+        case.kind in ("AUC", "F1Score") and settings - {"average"}
+    )
+
+
 def decided(case, inputs):
     """Returns targets and predictions as scikit-learn wants them: decisions, unless for AUC."""
     targets, predictions = inputs[case.targets], inputs[case.predictions]
     if case.predictions == "class_probabilities":
         return inputs["class_indices"], predictions.argmax(axis=-1)
     if case.predictions == "binary_probabilities" and case.kind != "AUC":
-        return targets[:, 0], predictions[:, 0] > 0.5
+        return targets[:, 0], predictions[:, 0] > case.arguments.get("threshold", 0.5)
     return targets.astype(np.float64), predictions.astype(np.float64)
 
 
@@ -211,19 +284,21 @@ def sklearn_metric(case, inputs, weighted):
         targets, predictions = targets.ravel(), predictions.ravel()
         sample_weight = sample_weight.repeat(outputs) if weighted else None
     function = SKLEARN_METRICS[case.kind]
-    return function(targets, predictions, sample_weight=sample_weight, **case.arguments)
+    average = {"average": case.arguments["average"]} if case.kind == "F1Score" else {}
+    return function(targets, predictions, sample_weight=sample_weight, **average)
 
 
 def metrics():
     """Returns every metric in both libraries, by full name."""
     inputs = metric_inputs()
     arrays = {}
-    for name, case in METRICS.items():
+    for name, case in (METRICS | LOSS_METRICS).items():
         for quantity, weighted in (("metric", False), ("metric_weighted", True)):
             arrays[f"keras/{name}/{quantity}"] = np.asarray(keras_metric(case, inputs, weighted))
-            arrays[f"sklearn/{name}/{quantity}"] = np.asarray(
-                sklearn_metric(case, inputs, weighted), np.float64
-            )
+            if name in METRICS and is_in_sklearn(case):
+                arrays[f"sklearn/{name}/{quantity}"] = np.asarray(
+                    sklearn_metric(case, inputs, weighted), np.float64
+                )
     return arrays
 
 
@@ -231,7 +306,7 @@ def main():
     """Records everything and writes the file."""
     inputs = [*loss_inputs().values(), *metric_inputs().values()]
     arrays = {"fingerprint": fingerprint([activation_grid(), activation_rows(), *inputs])}
-    arrays |= activations() | losses() | metrics()
+    arrays |= activations() | activation_layers() | losses() | metrics()
     save("functions.npz", arrays)
     report(arrays)
 

@@ -6,7 +6,8 @@ of that shape, seeded 0, 1, 2, ..., as it takes. Shapes are Keras's, (inputs, un
 width, channels, filters); PyTorch gets them reversed, so that the fans are the same.
 
 What PyTorch has under another name: `lecun_*` is `kaiming_*` with gain 1, `variance_scaling`
-(scale 2, fan_avg, uniform) is `xavier_uniform` with gain sqrt(2). Its normal initializers are
+(scale 2, fan_avg, uniform) is `xavier_uniform` with gain sqrt(2), and the others of that kind are
+`kaiming_normal` with the gain that gives their scale (none gives 3). Its normal initializers are
 not truncated: the variance is Keras's, minimum and maximum are not.
 
 Run: python tests/oracles/record_initializers.py
@@ -31,9 +32,19 @@ TORCH_INITIALIZERS = {
     "he_normal": partial(init.kaiming_normal_, nonlinearity="relu"),
     "he_uniform": partial(init.kaiming_uniform_, nonlinearity="relu"),
     "variance_scaling": partial(init.xavier_uniform_, gain=2**0.5),
+    "variance_scaling_defaults": partial(init.kaiming_normal_, nonlinearity="linear"),
+    # A leaky ReLU of slope sqrt(3) has gain sqrt(2 / (1 + 3)), and no slope has gain sqrt(3).
+    "variance_scaling_fan_out": partial(
+        init.kaiming_normal_, a=3**0.5, mode="fan_out", nonlinearity="leaky_relu"
+    ),
     "random_normal": partial(init.normal_, std=0.05),
+    "random_normal_moved": partial(init.normal_, mean=1.0, std=0.5),
     "random_uniform": partial(init.uniform_, a=-0.05, b=0.05),
+    "random_uniform_moved": partial(init.uniform_, a=-1.0, b=3.0),
     "truncated_normal": partial(init.trunc_normal_, std=0.05, a=-0.1, b=0.1),
+    "truncated_normal_moved": partial(init.trunc_normal_, mean=1.0, std=0.5, a=0.0, b=2.0),
+    "orthogonal": init.orthogonal_,
+    "orthogonal_gain": partial(init.orthogonal_, gain=2.0),
 }
 
 
@@ -67,21 +78,21 @@ def statistics(draw, name, shape):
     }
 
 
-def by_name_and_shape(draw):
-    """Returns the statistics of every initializer for every shape."""
+def by_name_and_shape(draw, names):
+    """Returns the statistics of the named initializers for every shape."""
     return {
         name: {
             ",".join(map(str, shape)): statistics(draw, name, shape) for shape in INITIALIZER_SHAPES
         }
-        for name in INITIALIZERS
+        for name in names
     }
 
 
 def report(record):
     """Prints the ratio of the two libraries' variances."""
-    for name, shapes in record["keras"].items():
+    for name, shapes in record["torch"].items():
         for shape, found in shapes.items():
-            ratio = record["torch"][name][shape]["variance"] / found["variance"]
+            ratio = found["variance"] / record["keras"][name][shape]["variance"]
             print(f"{f'torch/{name}/{shape}':60} {ratio:.4f}")
 
 
@@ -89,8 +100,8 @@ def main():
     """Draws everything and writes the file."""
     record = {
         "versions": versions(),
-        "keras": by_name_and_shape(keras_array),
-        "torch": by_name_and_shape(torch_array),
+        "keras": by_name_and_shape(keras_array, INITIALIZERS),
+        "torch": by_name_and_shape(torch_array, TORCH_INITIALIZERS),
     }
     (FOLDER / "initializers.json").write_text(json.dumps(record, indent=2) + "\n")
     report(record)

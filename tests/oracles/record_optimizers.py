@@ -1,33 +1,54 @@
 """Records fifty optimizer steps on fixed gradients in `optimizers.npz`.
 
 Start parameters and gradients are `recipe.optimizer_problem()`; the gradients do not depend on
-the parameters, so rounding cannot grow. Arrays are named `library/optimizer/step_N/parameter`,
-with the optimizers of `cases.OPTIMIZERS`, N in `cases.OPTIMIZER_STEPS` (after that many updates)
-and the parameters `kernel` (4, 3) and `bias` (3,).
+the parameters, so rounding cannot grow. Arrays are named `library/optimizer/parameter`, with the
+optimizers of `cases.OPTIMIZERS` and the parameters `kernel` (4, 4, 3) and `bias` (4, 3), whose
+first axis is `cases.OPTIMIZER_STEPS`: the parameter after that many updates (with accumulation:
+that many gradients). Where weights are averaged, `library/optimizer/average/parameter` is the
+average after the last step, which Keras hands over in `finalize_variable_values`.
 
-Libraries: `keras`, `optax`, `torch`, and `optax_matched`, Adam only. Optax (`eps`, with
-`eps_root=0`) and PyTorch add epsilon to the bias-corrected root, Keras to the uncorrected one;
-`optax_matched` changes Optax's epsilon at each step so that its equation is Keras's (see
-`libraries.matched_epsilon`). On this problem
+Libraries: `keras`; `torch` and `optax` where they have the same thing up to the place of epsilon;
+and `torch_matched` and `optax_matched`, Adam and AdamW only, whose epsilon is changed at each step
+so that the equation is Keras's (see `libraries.matched_epsilon`). Keras's extras are put together
+from the other libraries' parts:
 
-    SGD, plain, momentum, Nesterov   all libraries agree to 1e-6
-    Adam, optax_matched              agrees with Keras to 1e-6
-    Adam, epsilon as it stands       differs by about half the learning rate after 50 steps
-                                     (8 times with epsilon=1e-3), most in the third column,
-                                     where gradients are small
+    weight_decay       Optax: `add_decayed_weights` before the rate; PyTorch: in AdamW and NAdam
+    clipping           Optax: `clip`, and `clip_by_global_norm` over one gradient or over all
+    averaging          PyTorch: `AveragedModel` with `get_ema_avg_fn`; no overwriting
+    accumulation       Optax: `MultiSteps`; the mean of the gradients
+    schedule           Optax: `exponential_decay`
 
-`fingerprint` is `recipe.fingerprint` of kernel, bias, kernel gradients, bias gradients.
+`README.md` tells where the libraries disagree. `fingerprint` is `recipe.fingerprint` of kernel,
+bias, kernel gradients, bias gradients.
 
 Run: python tests/oracles/record_optimizers.py
 """
 
 import numpy as np
 import optax
-from cases import OPTIMIZER_STEPS, OPTIMIZERS
-from libraries import keras, matched_epsilon, report, save, torch, torch_optimizer
+from cases import OPTIMIZER_STEPS, OPTIMIZERS, Case, optimizer
+from libraries import (
+    KERAS_DEFAULTS,
+    keras,
+    matched_epsilon,
+    report,
+    save,
+    torch,
+    torch_optimizer,
+)
 from recipe import fingerprint, optimizer_problem
 
 NAMES = ("kernel", "bias")
+# Adam's family in Optax has no schedule of momenta, hence no Nadam of Keras's kind.
+IN_OPTAX = ("SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "Adamax")
+EXTRAS = (
+    "weight_decay",
+    "clipnorm",
+    "clipvalue",
+    "global_clipnorm",
+    "gradient_accumulation_steps",
+    "ema_overwrite_frequency",
+)
 
 
 def gradients_by_step():
@@ -37,56 +58,138 @@ def gradients_by_step():
 
 
 def keras_steps(case):
-    """Yields the parameters after each step of Keras."""
+    """Yields the parameters, and their averages or None, after each step of Keras."""
     variables = [keras.Variable(start) for start in optimizer_problem()[0]]
-    optimizer = getattr(keras.optimizers, case.kind)(**case.arguments)
-    optimizer.build(variables)
+    rule = optimizer(case, keras.optimizers)
+    rule.build(variables)
     for _, gradients in gradients_by_step():
-        optimizer.apply([keras.ops.array(gradient) for gradient in gradients])
-        yield [np.array(variable.value) for variable in variables]
+        rule.apply([keras.ops.array(gradient) for gradient in gradients])
+        parameters = [np.array(variable.value) for variable in variables]
+        averages = rule._model_variables_moving_average if rule.use_ema else None
+        yield parameters, averages and [np.array(average.value) for average in averages]
 
 
-def torch_steps(case):
-    """Yields the parameters after each step of PyTorch."""
-    parameters = [torch.from_numpy(start).requires_grad_() for start in optimizer_problem()[0]]
-    optimizer = torch_optimizer(case, parameters)
-    for _, gradients in gradients_by_step():
-        for parameter, gradient in zip(parameters, gradients, strict=True):
+def is_in_torch(case):
+    """Whether PyTorch has a case: its extras are other ones, except for averages."""
+    decays_itself = case.kind in ("AdamW", "Nadam")
+    extras = set(EXTRAS) & set(case.arguments) - ({"weight_decay"} if decays_itself else set())
+    return not extras and not isinstance(case.arguments.get("learning_rate"), Case)
+
+
+def torch_steps(case, matched=False):
+    """Yields the parameters, and their averages or None, after each step of PyTorch."""
+    module = torch.nn.ParameterList(torch.from_numpy(start) for start in optimizer_problem()[0])
+    rule = torch_optimizer(case, module.parameters())
+    momentum = case.arguments.get("ema_momentum", 0.99)
+    averaged = torch.optim.swa_utils.AveragedModel(
+        module, avg_fn=torch.optim.swa_utils.get_ema_avg_fn(momentum)
+    )
+    for step, gradients in gradients_by_step():
+        for parameter, gradient in zip(module, gradients, strict=True):
             parameter.grad = torch.from_numpy(gradient)
-        optimizer.step()
-        yield [parameter.detach().numpy().copy() for parameter in parameters]
+        if matched:
+            rule.param_groups[0]["eps"] = matched_epsilon(case, step)
+        rule.step()
+        averaged.update_parameters(module)
+        yield (
+            [parameter.detach().numpy().copy() for parameter in module],
+            [average.detach().numpy().copy() for average in averaged.module]
+            if "use_ema" in case.arguments
+            else None,
+        )
+
+
+def is_in_optax(case):
+    """Whether Optax has a case: it averages no weights, and its AMSGrad is another."""
+    return case.kind in IN_OPTAX and not {"use_ema", "amsgrad"} & set(case.arguments)
+
+
+def optax_direction(case, epsilon):
+    """Returns the part of Optax's transformation before decay and rate, and the one after.
+
+    Keras's momentum gathers steps, rate included, and `optax.sgd`'s gathers gradients; the same
+    at a constant rate. Momentum therefore comes last, unless it must not see the decay.
+    """
+    settings = KERAS_DEFAULTS[case.kind] | case.arguments
+    epsilon = settings.get("epsilon") if epsilon is None else epsilon
+    momentum = settings.get("momentum") or 0.0
+    after = optax.identity()
+    match case.kind:
+        case "SGD":
+            trace = optax.trace(momentum, settings.get("nesterov", False))
+            parts = (trace, after) if "weight_decay" in settings else (after, trace)
+            return parts if momentum else (after, after)
+        case "Adam" | "AdamW":
+            before = optax.scale_by_adam(settings["beta_1"], settings["beta_2"], epsilon)
+        case "Adamax":
+            before = optax.scale_by_adamax(settings["beta_1"], settings["beta_2"], epsilon)
+        case "Adagrad":
+            before = optax.scale_by_rss(settings["initial_accumulator_value"], epsilon)
+        case "RMSprop":
+            by = optax.scale_by_stddev if settings.get("centered") else optax.scale_by_rms
+            before = by(settings["rho"], epsilon)
+            after = optax.trace(momentum) if momentum else after
+    return before, after
 
 
 def optax_transformation(case, epsilon=None):
     """Returns Optax's transformation for a case, with another epsilon if one is given."""
-    settings = case.arguments
+    settings = KERAS_DEFAULTS[case.kind] | case.arguments
     rate = settings["learning_rate"]
-    if case.kind == "Adam":
-        chosen = settings["epsilon"] if epsilon is None else epsilon
-        return optax.adam(rate, b1=settings["beta_1"], b2=settings["beta_2"], eps=chosen)
-    return optax.sgd(rate, settings.get("momentum"), settings.get("nesterov", False))
+    if isinstance(rate, Case):
+        words = rate.arguments
+        rate = optax.exponential_decay(
+            words["initial_learning_rate"],
+            words["decay_steps"],
+            words["decay_rate"],
+            staircase=words.get("staircase", False),
+        )
+    before, after = optax_direction(case, epsilon)
+    parts = {
+        "clipnorm": per_parameter,
+        "clipvalue": optax.clip,
+        "global_clipnorm": optax.clip_by_global_norm,
+        "weight_decay": optax.add_decayed_weights,
+    }
+    extras = {name: make(settings[name]) for name, make in parts.items() if name in settings}
+    decay = extras.pop("weight_decay", optax.identity())
+    chain = optax.chain(*extras.values(), before, decay, optax.scale_by_learning_rate(rate), after)
+    accumulated = settings.get("gradient_accumulation_steps")
+    return optax.MultiSteps(chain, accumulated) if accumulated else chain
+
+
+def per_parameter(norm):
+    """Returns Optax's clipping by norm, for each parameter by itself."""
+    labels = dict.fromkeys(NAMES, optax.clip_by_global_norm(norm))
+    return optax.partition(labels, list(NAMES))
 
 
 def optax_steps(case, matched=False):
-    """Yields the parameters after each step of Optax, with Keras's epsilon if matched."""
+    """Yields the parameters, and None, after each step of Optax, matched to Keras or not."""
     parameters, _ = optimizer_problem()
     state = optax_transformation(case).init(parameters)
+    accumulated = case.arguments.get("gradient_accumulation_steps", 1)
     for step, gradients in gradients_by_step():
-        epsilon = matched_epsilon(case, step) if matched else None
+        update = (step - 1) // accumulated + 1
+        epsilon = matched_epsilon(case, update) if matched else None
         transformation = optax_transformation(case, epsilon)
         updates, state = transformation.update(list(gradients), state, parameters)
         parameters = optax.apply_updates(parameters, updates)
-        yield [np.asarray(parameter) for parameter in parameters]
+        yield [np.asarray(parameter) for parameter in parameters], None
 
 
 def named(prefix, steps):
-    """Returns the parameters after the recorded steps, by full name."""
-    return {
-        f"{prefix}/step_{step}/{name}": parameter
-        for step, parameters in enumerate(steps, start=1)
-        if step in OPTIMIZER_STEPS
-        for name, parameter in zip(NAMES, parameters, strict=True)
+    """Returns the parameters after the recorded steps and the last averages, by full name."""
+    parameters, averages = zip(*steps, strict=True)
+    chosen = [parameters[step - 1] for step in OPTIMIZER_STEPS]
+    arrays = {
+        f"{prefix}/{name}": np.stack(values)
+        for name, values in zip(NAMES, zip(*chosen, strict=True), strict=True)
     }
+    if averages[-1] is not None:
+        for name, average in zip(NAMES, averages[-1], strict=True):
+            arrays[f"{prefix}/average/{name}"] = average
+    return arrays
 
 
 def main():
@@ -95,10 +198,14 @@ def main():
     arrays = {"fingerprint": fingerprint([*parameters, *gradients])}
     for name, case in OPTIMIZERS.items():
         arrays |= named(f"keras/{name}", keras_steps(case))
-        arrays |= named(f"optax/{name}", optax_steps(case))
-        arrays |= named(f"torch/{name}", torch_steps(case))
-        if case.kind == "Adam":
-            arrays |= named(f"optax_matched/{name}", optax_steps(case, matched=True))
+        for library, has, steps in (
+            ("torch", is_in_torch, torch_steps),
+            ("optax", is_in_optax, optax_steps),
+        ):
+            if has(case):
+                arrays |= named(f"{library}/{name}", steps(case))
+                if case.kind in ("Adam", "AdamW"):
+                    arrays |= named(f"{library}_matched/{name}", steps(case, matched=True))
     save("optimizers.npz", arrays)
     report(arrays)
 

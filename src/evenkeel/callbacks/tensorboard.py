@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import itertools
 import os
 import time
@@ -14,10 +13,10 @@ import numpy as np
 from evenkeel.engine.hooks import Callback, Logs
 from evenkeel.errors import (
     InvalidArgumentError,
-    MissingPackageError,
     explain,
     integer_at_least,
     nearest,
+    optional_package,
     positive_integer,
 )
 from evenkeel.network import named_variables
@@ -76,13 +75,7 @@ class TensorBoard(Callback):
         **not_written: Any,
     ):
         _refuse(not_written)
-        if importlib.util.find_spec("tensorboardX") is None:
-            raise MissingPackageError(
-                explain(
-                    "TensorBoard: the package tensorboardX, which writes its files, is missing.",
-                    'Type pip install "evenkeel[tensorboard]".',
-                )
-            )
+        optional_package("tensorboardX", "tensorboard")
         self.log_dir = Path(log_dir)
         self.histogram_freq = integer_at_least(0, "TensorBoard(histogram_freq)", histogram_freq)
         self.write_steps_per_second = bool(write_steps_per_second)

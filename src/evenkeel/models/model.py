@@ -324,7 +324,7 @@ class Model(Layer):
         rows_a_step = rows_at_a_time("fit(batch_size)", batch_size, 32)
         display = display_for(verbose)
         reader = Reader(self)
-        with self._left_as_it_was():
+        with self.left_as_it_was():
             train, held_out = reader.training(
                 x, y, sample_weight, class_weight, validation_split, validation_data
             )
@@ -363,15 +363,17 @@ class Model(Layer):
         ).go()
 
     @contextlib.contextmanager
-    def _left_as_it_was(self) -> Iterator[None]:
-        """Forgets again what was built inside, if what is inside is refused."""
+    def left_as_it_was(self, always: bool = False) -> Iterator[None]:
+        """Forgets again what was built inside, if what is inside is refused, or always."""
         states = [(layer, layer._build_state()) for layer in self.tree()]
+        is_kept = False
         try:
             yield
-        except Exception:
-            for layer, state in states:
-                layer._restore_build_state(state)
-            raise
+            is_kept = not always
+        finally:
+            if not is_kept:
+                for layer, state in states:
+                    layer._restore_build_state(state)
 
     def _programs_for(self, sample: Batch) -> engine.Programs:
         """Returns the compiled programs for the model as it stands now."""
@@ -426,7 +428,7 @@ class Model(Layer):
         """
         self._require_compiled("evaluate")
         display = display_for(verbose)
-        with self._left_as_it_was():
+        with self.left_as_it_was():
             reader = Reader(self)
             if y is None:
                 require_iterable(x)
@@ -460,7 +462,7 @@ class Model(Layer):
         display_for(verbose)
         size = rows_at_a_time("predict(batch_size)", batch_size, INFERENCE_ROWS)
         x = self._with_batch_axis(x)
-        with self._left_as_it_was():
+        with self.left_as_it_was():
             rows = Reader(self).inputs(x)
         listeners = CallbackList(_as_list(callbacks), self, {})
         listeners.call("on_predict_begin", {})
@@ -504,7 +506,7 @@ class Model(Layer):
             return_dict: Whether to return a dict by name rather than a list.
         """
         self._require_compiled("train_on_batch")
-        with self._left_as_it_was():
+        with self.left_as_it_was():
             data = Reader(self).batch(x, y, sample_weight, class_weight, is_batch=True)
             programs = self._programs_for(data)
         history = engine.Run(
@@ -549,7 +551,7 @@ class Model(Layer):
         is_traced = any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(inputs))
         if is_inside or is_traced or args or kwargs:
             return super().__call__(inputs, *args, training=training, **kwargs)
-        with self._left_as_it_was():
+        with self.left_as_it_was():
             rows = Reader(self).inputs(inputs)
         return self._run_forward(jax.tree.map(jnp.asarray, rows), bool(training))
 
