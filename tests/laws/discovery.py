@@ -26,25 +26,37 @@ from evenkeel.optimizers import Optimizer
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "Activation": {"activation": "elu"},
     "AlphaDropout": {"rate": 0.5},
-    "Conv2D": {"filters": 3, "kernel_size": 2, "activation": "tanh"},
     "CSVLogger": {"filename": "log.csv"},
+    "ConstantRate": {"learning_rate": 0.1},
+    "Conv2D": {"filters": 3, "kernel_size": 2, "activation": "tanh"},
+    "CosineDecay": {"initial_learning_rate": 0.1, "decay_steps": 100, "alpha": 0.25},
+    "CosineDecayRestarts": {"initial_learning_rate": 0.1, "first_decay_steps": 100},
+    "Delayed": {"schedule": 0.1, "start": 100},
     "Dense": {"units": 3, "activation": "tanh"},
     "Dropout": {"rate": 0.5},
     "Embedding": {"input_dim": 5, "output_dim": 3},
+    "ExponentialDecay": {"initial_learning_rate": 0.1, "decay_steps": 100, "decay_rate": 0.5},
     "FunctionLoss": {"function": lambda y, p: jnp.mean(jnp.abs(y - p), axis=-1)},
     "FunctionMetric": {"function": lambda y, p: jnp.mean(jnp.abs(y - p), axis=-1)},
     "GaussianDropout": {"rate": 0.5},
     "GaussianNoise": {"stddev": 0.5},
     "InputLayer": {"shape": (6,)},
+    "InverseTimeDecay": {"initial_learning_rate": 0.1, "decay_steps": 100, "decay_rate": 2.0},
+    "Joined": {"schedules": (0.1, 0.2), "boundaries": (100,)},
     "LearningRateScheduler": {"schedule": lambda epoch: 0.1 / (1 + epoch)},
     "LossMetric": {"loss": ek.losses.Huber(delta=0.5)},
     "ModelCheckpoint": {"filepath": "{epoch}-{val_loss:.3f}.safetensors"},
+    "OneCycle": {"max_learning_rate": 0.1, "total_steps": 100},
     "OptaxOptimizer": {"transformation": optax.adam(1.0)},
     "Permute": {"dims": (2, 1)},
+    "PiecewiseConstantDecay": {"boundaries": (100,), "values": (0.1, 0.2)},
+    "PolynomialDecay": {"initial_learning_rate": 0.1, "decay_steps": 100},
+    "PowerDecay": {"initial_learning_rate": 0.1, "decay_steps": 100, "power": 2.0},
     "RepeatVector": {"n": 3},
     "Rescaling": {"scale": 0.5, "offset": 1.0},
     "Reshape": {"target_shape": (3, 2)},
     "SpatialDropout2D": {"rate": 0.5},
+    "Warmup": {"schedule": 0.1, "warmup_steps": 100},
 }
 
 # The shape of a batch of inputs, or a list of shapes for a layer that takes several.
@@ -77,6 +89,7 @@ CONTRACTS: dict[type, tuple[str, ...]] = {
     Layer: ("call",),
     Optimizer: ("update",),
     ek.initializers.Initializer: ("draw",),
+    ek.optimizers.schedules.LearningRateSchedule: ("rate",),
     ek.losses.Loss: ("values",),
     ek.metrics.Metric: ("initial", "update", "value_of"),
     ek.metrics.MeanMetric: ("row_values",),
@@ -84,9 +97,15 @@ CONTRACTS: dict[type, tuple[str, ...]] = {
 
 
 def public_modules() -> list[ModuleType]:
-    """Returns the package and the modules that it exports."""
-    exported = [getattr(ek, name) for name in ek.__all__]
-    return [ek, *(thing for thing in exported if inspect.ismodule(thing))]
+    """Returns the package, the modules that it exports, and those that these export."""
+    outer = _modules_of(ek)
+    inner = [module for family in outer for module in _modules_of(family)]
+    return [ek, *outer, *(module for module in inner if module not in outer)]
+
+
+def _modules_of(module: ModuleType) -> list[ModuleType]:
+    things = [getattr(module, name) for name in public_names(module)]
+    return [thing for thing in things if inspect.ismodule(thing)]
 
 
 def public_names(module: ModuleType) -> list[str]:
@@ -138,6 +157,11 @@ def layers() -> list[type]:
 def optimizers() -> list[type]:
     """Returns the exported optimizers."""
     return members(ek.optimizers, Optimizer)
+
+
+def schedules() -> list[type]:
+    """Returns the exported learning rate schedules."""
+    return members(ek.optimizers.schedules, ek.optimizers.schedules.LearningRateSchedule)
 
 
 def initializers() -> list[type]:

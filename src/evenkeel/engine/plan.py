@@ -117,7 +117,7 @@ def surviving_slots(optimizer: Optimizer, trained: dict[str, Array]) -> Any:
     A transformation whose slots are no dicts by path starts fresh when the parameters change.
     """
     old = optimizer.slots
-    fresh = optimizer.init(trained)
+    fresh = optimizer.start(trained)
     if old is None:
         return fresh
     return _graft(old, fresh)

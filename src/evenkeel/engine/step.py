@@ -124,11 +124,15 @@ def step(plan: Plan, state: State, batch: Batch, sums: Sums, factor: Array) -> t
         return loss_of(plan, trained, state.others, batch, key)
 
     (loss, seen), gradients = jax.value_and_grad(objective, has_aux=True)(state.trained)
-    rate = plan.optimizer.rate_at(state.step, factor)
-    updates, slots = plan.optimizer.update(gradients, state.slots, state.trained, rate, state.step)
-    trained = constrained(plan, jax.tree.map(jnp.add, state.trained, updates))
+    trained, slots = plan.optimizer.advance(
+        gradients, state.slots, state.trained, factor, state.step
+    )
     after = State(
-        trained=trained, others=seen.others, slots=slots, step=state.step + 1, key=state.key
+        trained=constrained(plan, trained),
+        others=seen.others,
+        slots=slots,
+        step=state.step + 1,
+        key=state.key,
     )
     return after, add(plan, sums, loss, batch, seen)
 
