@@ -40,6 +40,10 @@ ELEMENTWISE_ACTIVATIONS = (
     "hard_silu",
     "hard_sigmoid",
     "relu6",
+    "celu",
+    "hard_tanh",
+    "log_sigmoid",
+    "tanh_shrink",
 )
 ROW_ACTIVATIONS = ("softmax", "log_softmax")
 
@@ -134,3 +138,75 @@ INITIALIZERS = {
     "truncated_normal": Case("TruncatedNormal", {}),
 }
 INITIALIZER_SHAPES = ((784, 300), (300, 100), (3, 3, 16, 32))
+
+# Layers by name: class, arguments, and the shape of a batch of inputs (or of several).
+LAYERS: dict[str, tuple[str, dict[str, Any], Any]] = {
+    "batch_normalization": ("BatchNormalization", {"momentum": 0.9}, (16, 5)),
+    "batch_normalization_images": ("BatchNormalization", {"epsilon": 0.01}, (4, 5, 6, 3)),
+    "batch_normalization_axis_1": ("BatchNormalization", {"axis": 1}, (4, 3, 5, 2)),
+    "batch_normalization_bare": (
+        "BatchNormalization",
+        {"center": False, "scale": False},
+        (16, 5),
+    ),
+    "layer_normalization": ("LayerNormalization", {}, (4, 7)),
+    "layer_normalization_axes": ("LayerNormalization", {"axis": [1, 3]}, (4, 3, 5, 2)),
+    "rms_normalization": ("RMSNormalization", {}, (4, 7)),
+    "prelu": ("PReLU", {}, (4, 7)),
+    "prelu_shared": ("PReLU", {"shared_axes": [1, 2]}, (4, 5, 6, 3)),
+    "relu": (
+        "ReLU",
+        {"max_value": 1.0, "negative_slope": 0.1, "threshold": 0.25},
+        (8, 9),
+    ),
+    "conv2d": ("Conv2D", {"filters": 4, "kernel_size": 3}, (2, 7, 8, 3)),
+    "conv2d_same": (
+        "Conv2D",
+        {"filters": 4, "kernel_size": [3, 2], "strides": [2, 3], "padding": "same"},
+        (2, 7, 8, 3),
+    ),
+    "conv2d_many_channels": (
+        "Conv2D",
+        {"filters": 4, "kernel_size": [3, 2], "strides": [2, 1], "padding": "same"},
+        (2, 7, 8, 9),
+    ),
+    "conv2d_dilated": (
+        "Conv2D",
+        {"filters": 4, "kernel_size": 3, "dilation_rate": 2, "activation": "tanh"},
+        (2, 7, 8, 9),
+    ),
+    "conv2d_groups": (
+        "Conv2D",
+        {"filters": 4, "kernel_size": 2, "groups": 2, "use_bias": False},
+        (2, 5, 6, 4),
+    ),
+    "max_pooling": ("MaxPooling2D", {}, (2, 7, 8, 3)),
+    "max_pooling_same": (
+        "MaxPooling2D",
+        {"pool_size": 3, "strides": 2, "padding": "same"},
+        (2, 7, 8, 3),
+    ),
+    "average_pooling": ("AveragePooling2D", {"pool_size": [2, 3]}, (2, 7, 8, 3)),
+    "average_pooling_same": (
+        "AveragePooling2D",
+        {"pool_size": 3, "strides": 2, "padding": "same"},
+        (2, 7, 8, 3),
+    ),
+    "global_average_pooling": ("GlobalAveragePooling2D", {}, (2, 7, 8, 3)),
+    "global_max_pooling": ("GlobalMaxPooling2D", {"keepdims": True}, (2, 7, 8, 3)),
+    "zero_padding": ("ZeroPadding2D", {"padding": [[1, 0], [2, 3]]}, (2, 3, 4, 2)),
+    "permute": ("Permute", {"dims": [3, 1, 2]}, (2, 3, 4, 5)),
+    "add": ("Add", {}, [(4, 3), (4, 1), (4, 5, 3)]),
+    "average": ("Average", {}, [(4, 3), (4, 3), (4, 3)]),
+    "multiply": ("Multiply", {}, [(4, 3), (4, 3)]),
+    "subtract": ("Subtract", {}, [(4, 3), (4, 3)]),
+    "maximum": ("Maximum", {}, [(4, 3), (4, 3), (4, 3)]),
+    "minimum": ("Minimum", {}, [(4, 3), (4, 3)]),
+    "concatenate": ("Concatenate", {"axis": 1}, [(4, 3, 2), (4, 5, 2)]),
+    "normalization": ("Normalization", {"mean": [1.0, 2.0], "variance": [4.0, 0.25]}, (4, 2)),
+    "normalization_inverted": (
+        "Normalization",
+        {"mean": 3.0, "variance": 4.0, "invert": True},
+        (4, 2),
+    ),
+}

@@ -178,3 +178,22 @@ def optimizer_problem():
         [parameter.astype(np.float32) for parameter in parameters],
         [gradient.astype(np.float32) for gradient in gradients],
     )
+
+
+def layer_inputs(shapes):
+    """Returns a batch for a layer, or several for a list of shapes; normal, mean 0.5, sd 2."""
+    generator = _generator(7)
+    several = shapes if isinstance(shapes, list) else [shapes]
+    batches = [(0.5 + 2 * generator.standard_normal(shape)).astype(np.float32) for shape in several]
+    return batches if isinstance(shapes, list) else batches[0]
+
+
+def layer_weights(shapes):
+    """Returns weights of these shapes, uniform from 0.5 to 1.5, so that variances are positive."""
+    generator = _generator(8)
+    return [generator.uniform(0.5, 1.5, shape).astype(np.float32) for shape in shapes]
+
+
+def layer_direction(shape):
+    """Returns fixed numbers by which an output is weighted before its gradient is taken."""
+    return _generator(9).standard_normal(shape).astype(np.float32)

@@ -42,6 +42,9 @@ TORCH_NAMES = {
     "leaky_relu": lambda x: functional.leaky_relu(x, negative_slope=0.2),
     "hard_silu": functional.hardswish,
     "hard_sigmoid": functional.hardsigmoid,
+    "hard_tanh": functional.hardtanh,
+    "log_sigmoid": functional.logsigmoid,
+    "tanh_shrink": functional.tanhshrink,
     "softmax": lambda x: functional.softmax(x, dim=-1),
     "log_softmax": lambda x: functional.log_softmax(x, dim=-1),
 }
