@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from evenkeel.errors import number_in
-from evenkeel.initializers import Initializer, fans, registry
+from evenkeel.initializers.base import Initializer, fans, registry
 
 
 @registry.register()

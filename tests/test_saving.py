@@ -360,7 +360,7 @@ class TestRefusals:
             lambda header: header["model"]["config"]["layers"][0]["config"].update(units=-1),
             lambda header: header["model"]["config"]["layers"][0]["config"].update(colour=1),
             lambda header: header["compile"].update(optimizer={"class_name": "Nothing"}),
-            lambda header: header["compile"].pop("loss"),
+            lambda header: header["compile"]["declared"].pop("loss"),
             lambda header: header["compile"]["optimizer"]["config"].update(momentum=7),
         ],
         ids=[

@@ -1,11 +1,13 @@
 """evenkeel: deep networks that stay on an even keel.
 
 The words at the top are those of Keras; each is imported when it is first used, so that
-importing the package costs nothing.
+importing the package costs nothing. For programs written for Keras the import line is the only
+change: `import evenkeel as keras`, or `import evenkeel as tf` and `from evenkeel import keras`.
 """
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
@@ -13,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from evenkeel import (
         activations,
+        backend,
         callbacks,
+        constraints,
         datasets,
         errors,
         initializers,
@@ -22,9 +26,13 @@ if TYPE_CHECKING:
         metrics,
         models,
         optimizers,
+        random,
+        regularizers,
         saving,
+        utils,
     )
     from evenkeel.layers import Input
+    from evenkeel.learning_rate import find_learning_rate
     from evenkeel.models import Model, Sequential
     from evenkeel.randomness import set_random_seed
 
@@ -33,20 +41,27 @@ __all__ = [
     "Model",
     "Sequential",
     "activations",
+    "backend",
     "callbacks",
+    "constraints",
     "datasets",
     "errors",
+    "find_learning_rate",
     "initializers",
     "layers",
     "losses",
     "metrics",
     "models",
     "optimizers",
+    "random",
+    "regularizers",
     "saving",
     "set_random_seed",
+    "utils",
 ]
 
 _HOMES = {
+    "find_learning_rate": "evenkeel.learning_rate",
     "Input": "evenkeel.layers",
     "Model": "evenkeel.models",
     "Sequential": "evenkeel.models",
@@ -60,6 +75,8 @@ except PackageNotFoundError:  # run from a source tree that was not installed
 
 
 def __getattr__(name: str) -> Any:
+    if name == "keras":  # so that `from evenkeel import keras` stands for `from tensorflow ...`
+        return sys.modules[__name__]
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
     if name in __all__:

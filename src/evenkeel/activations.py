@@ -4,6 +4,8 @@ Each is a function of one array, reachable by name wherever an `activation` is e
 (`Dense(300, activation="elu")`). Which one to take: SELU > ELU > leaky variants > ReLU > tanh >
 logistic is the order of the book; `layers` holds those that have parameters of their own.
 
+One is random while training: `rrelu` asks the scope under way whether it trains, and for a key.
+
 `softmax` and `sigmoid` tell the scope from which logits their output was made, so that a
 cross-entropy behind them is computed in log space.
 """
@@ -17,7 +19,7 @@ import jax
 import jax.numpy as jnp
 
 from evenkeel.errors import InvalidArgumentError, explain, nearest
-from evenkeel.network import current_scope
+from evenkeel.network import current_scope, octets
 from evenkeel.registry import Registry
 
 Array = jax.Array
@@ -84,14 +86,29 @@ def tanh(x: Array) -> Array:
 
 
 @registry.register()
-def relu(x: Array) -> Array:
+def relu(
+    x: Array, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0
+) -> Array:
     """max(0, x). Units can die: where the sum is negative for every row, no gradient flows.
+
+    With its settings it is negative_slope·(x - threshold) up to the threshold, x above it, and
+    max_value where x is larger than that.
+
+    Args:
+        x: The input, any shape.
+        negative_slope: The slope up to the threshold.
+        max_value: The largest output; None for no cap.
+        threshold: Where the unit starts to pass its input on.
 
     Example:
         >>> relu(jnp.array([-1.0, 2.0])).tolist()
         [0.0, 2.0]
     """
-    return jax.nn.relu(x)
+    if not negative_slope and not threshold:
+        y = jax.nn.relu(x)
+    else:
+        y = jnp.where(x > threshold, x, negative_slope * (x - threshold))
+    return y if max_value is None else jnp.minimum(y, max_value)
 
 
 @registry.register()
@@ -121,6 +138,47 @@ def leaky_relu(x: Array, negative_slope: float = 0.2) -> Array:
         Maas et al., "Rectifier Nonlinearities Improve Neural Network Acoustic Models", 2013.
     """
     return jnp.where(x >= 0, x, negative_slope * x)
+
+
+@registry.register()
+def rrelu(x: Array, lower: float = 1 / 8, upper: float = 1 / 3) -> Array:
+    """X above 0, a·x below, with a slope a drawn anew for each element while training.
+
+        a ~ U(lower, upper) in training;  a = (lower + upper) / 2 in inference
+
+    The noise regularizes, as dropout does. Slopes are the midpoints of 256 equal parts of the
+    interval. Outside of a network's evaluation it is what it is in inference.
+
+    Args:
+        x: The input, any shape.
+        lower: The smallest slope below 0.
+        upper: The largest slope below 0.
+
+    Example:
+        >>> rrelu(jnp.array([-1.0, 2.0]), lower=0.2, upper=0.3).tolist()
+        [-0.25, 2.0]
+
+    References:
+        Xu et al., "Empirical Evaluation of Rectified Activations in Convolutional Network", 2015.
+        https://arxiv.org/abs/1505.00853
+    """
+    scope = current_scope()
+    key = scope.next_key() if scope is not None and scope.training else None
+    return rrelu_with(key, x, lower, upper)
+
+
+def rrelu_with(key: Array | None, x: Array, lower: float, upper: float) -> Array:
+    """Returns `rrelu` with the slopes that a key draws, or with the mean slope for None.
+
+    Example:
+        >>> rrelu_with(None, jnp.array([-1.0, 2.0]), 0.2, 0.3).tolist()
+        [-0.25, 2.0]
+    """
+    if key is None:
+        return jnp.where(x >= 0, x, (0.5 * (lower + upper)) * x)
+    part = (upper - lower) / 256
+    slopes = octets(key, x.shape).astype(x.dtype) * part + (lower + 0.5 * part)
+    return jnp.where(x >= 0, x, slopes * x)
 
 
 @registry.register()
@@ -162,6 +220,25 @@ def selu(x: Array) -> Array:
 
 
 @registry.register()
+def celu(x: Array, alpha: float = 1.0) -> Array:
+    """X above 0, α(e^(x/α) - 1) below: an ELU whose slope has no jump at 0, whatever α is.
+
+    Args:
+        x: The input, any shape.
+        alpha: The α that very negative inputs approach, as -α; not 0.
+
+    Example:
+        >>> celu(jnp.array([0.0, 2.0]), alpha=2.0).tolist()
+        [0.0, 2.0]
+
+    References:
+        Barron, "Continuously Differentiable Exponential Linear Units", 2017.
+        https://arxiv.org/abs/1704.07483
+    """
+    return alpha * _elu(x / alpha, 1.0)
+
+
+@registry.register()
 def exponential(x: Array) -> Array:
     """e^x.
 
@@ -181,6 +258,39 @@ def softplus(x: Array) -> Array:
         0.6931
     """
     return jax.nn.softplus(x)
+
+
+@registry.register()
+def log_sigmoid(x: Array) -> Array:
+    """log(1 / (1 + e^-x)), computed without overflow.
+
+    Example:
+        >>> round(float(log_sigmoid(jnp.array(0.0))), 4)
+        -0.6931
+    """
+    return jax.nn.log_sigmoid(x)
+
+
+@registry.register()
+def hard_tanh(x: Array) -> Array:
+    """min(max(-1, x), 1), a tanh of straight lines.
+
+    Example:
+        >>> hard_tanh(jnp.array([-3.0, 0.5])).tolist()
+        [-1.0, 0.5]
+    """
+    return jax.nn.hard_tanh(x)
+
+
+@registry.register()
+def tanh_shrink(x: Array) -> Array:
+    """X - tanh(x): almost nothing of small inputs, almost all of large ones.
+
+    Example:
+        >>> float(tanh_shrink(jnp.array(0.0)))
+        0.0
+    """
+    return x - jnp.tanh(x)
 
 
 @registry.register()

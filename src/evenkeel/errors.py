@@ -10,6 +10,8 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Iterable
+from importlib import import_module
+from typing import Any
 
 
 class EvenkeelError(Exception):
@@ -40,8 +42,42 @@ class DatasetUnavailableError(EvenkeelError, OSError):
     """A data set that is neither on this machine nor reachable."""
 
 
+class MissingPackageError(EvenkeelError, ImportError):
+    """An optional part that needs a package which is not installed."""
+
+
+class NotFiniteError(EvenkeelError, RuntimeError):
+    """A run whose loss or weights became infinite or not a number."""
+
+
 class EvenkeelWarning(UserWarning):
     """A legal choice that is probably not what was meant."""
+
+
+def optional_package(module: str, extra: str) -> Any:
+    """Returns a module of an optional package, or says how to install it.
+
+    Args:
+        module: The module, such as `"matplotlib.pyplot"`.
+        extra: The extra of evenkeel that brings it.
+
+    Raises:
+        MissingPackageError: If it is not installed.
+
+    Example:
+        >>> optional_package("json", "plot").dumps([1])
+        '[1]'
+    """
+    try:
+        return import_module(module)
+    except ImportError:
+        package = module.partition(".")[0]
+        raise MissingPackageError(
+            explain(
+                f"This needs {package}, which is not installed.",
+                f'Type pip install "evenkeel[{extra}]".',
+            )
+        ) from None
 
 
 def explain(*parts: str | None) -> str:

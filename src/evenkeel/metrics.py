@@ -624,7 +624,10 @@ def get(identifier: Any) -> Metric:
 
 
 def fitting_accuracy(
-    metric: Metric, target_shape: tuple[Any, ...], output_shape: tuple[Any, ...], loss: Loss
+    metric: Metric,
+    target_shape: tuple[Any, ...],
+    output_shape: tuple[Any, ...],
+    loss: Loss | None,
 ) -> Metric:
     """Returns the kind of accuracy that fits the shapes, under the name "accuracy".
 
@@ -632,7 +635,8 @@ def fitting_accuracy(
         metric: Any metric; all but a plain `Accuracy` are returned as they are.
         target_shape: The shape of the targets, the batch first.
         output_shape: The shape of the output, the batch first.
-        loss: The loss; under logits, a binary output is cut at 0 rather than at 0.5.
+        loss: The loss, if there is one; under logits, a binary output is cut at 0 rather than at
+            0.5.
 
     Example:
         >>> loss = get_loss("sparse_categorical_crossentropy")
@@ -641,7 +645,7 @@ def fitting_accuracy(
     """
     if type(metric) is not Accuracy:
         return metric
-    if output_shape[-1] == 1 or loss.target_kind == "binary":
+    if output_shape[-1] == 1 or (loss is not None and loss.target_kind == "binary"):
         return BinaryAccuracy(0.0 if getattr(loss, "from_logits", False) else 0.5, metric.name)
     same = len(target_shape) == len(output_shape) and target_shape[-1] == output_shape[-1]
     return CategoricalAccuracy(metric.name) if same else SparseCategoricalAccuracy(metric.name)

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import math
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -23,6 +24,7 @@ from evenkeel.errors import InvalidArgumentError, InvalidDataError, explain
 from evenkeel.randomness import next_seed
 
 Array = jax.Array
+Shape = tuple[int | None, ...]
 
 
 class Variable:
@@ -32,6 +34,8 @@ class Variable:
         value: The starting value; copied into a float32 array unless it is an integer one.
         name: The variable's own name, such as `"kernel"`.
         trainable: Whether an optimizer may change it (if its layer is trainable, too).
+        regularizer: Returns the penalty that the value adds to the loss; None for none.
+        constraint: Returns what takes the value's place after each update; None for none.
 
     Example:
         >>> kernel = Variable(np.zeros((2, 3)), name="kernel")
@@ -39,9 +43,19 @@ class Variable:
         ((2, 3), True)
     """
 
-    def __init__(self, value: Any, *, name: str = "variable", trainable: bool = True):
+    def __init__(
+        self,
+        value: Any,
+        *,
+        name: str = "variable",
+        trainable: bool = True,
+        regularizer: Callable[[Array], Any] | None = None,
+        constraint: Callable[[Array], Any] | None = None,
+    ):
         self.name = name
         self.trainable = trainable
+        self.regularizer = regularizer
+        self.constraint = constraint
         self._value = _as_array(value)
 
     @property
@@ -146,7 +160,9 @@ class Scope:
         self._draws: dict[str, int] = {}
         self._logits: list[tuple[Array, str, Array]] = []
         self._path: list[str] = []
+        self.penalties: list[Array] = []
         self.training = training
+        self.frozen = False
         self.key = key
         self.taps: dict[str, Array] | None = {} if record else None
 
@@ -182,13 +198,22 @@ class Scope:
         return [self._updates.get(id(v), self.read(v)) for v in variables]
 
     @contextlib.contextmanager
-    def inside(self, name: str) -> Iterator[None]:
-        """Enters a layer: its name becomes part of the path."""
+    def inside(self, name: str, *, training: bool, frozen: bool) -> Iterator[None]:
+        """Enters a layer: its name becomes part of the path.
+
+        Args:
+            name: The layer's name.
+            training: Whether it and what is inside it behave as in training.
+            frozen: Whether it may not be trained; what is inside it may not either.
+        """
+        outside = self.training, self.frozen
         self._path.append(name)
+        self.training, self.frozen = training, self.frozen or frozen
         try:
             yield
         finally:
             self._path.pop()
+            self.training, self.frozen = outside
 
     @property
     def path(self) -> str:
@@ -209,6 +234,10 @@ class Scope:
         if self.taps is not None:
             self.taps[self.path] = value
 
+    def penalize(self, penalty: Array) -> None:
+        """Adds a number to the loss of this evaluation."""
+        self.penalties.append(penalty)
+
     def note_logits(self, output: Array, kind: str, logits: Array) -> None:
         """Remembers from which logits a softmax or sigmoid output was made."""
         self._logits.append((output, kind, logits))
@@ -228,6 +257,18 @@ def times(inputs: Array, matrix: Variable) -> Array:
     blocks = (matrix.value,) if scope is None else scope.columns(matrix)
     products = [inputs @ block for block in blocks]
     return products[0] if len(products) == 1 else jnp.concatenate(products, axis=-1)
+
+
+def octets(key: Array, shape: Sequence[int]) -> Array:
+    """Draws random bytes: where 8 bits are enough, one 32-bit word serves four elements.
+
+    Args:
+        key: A random key, used once.
+        shape: The shape of the result, which is uint8.
+    """
+    size = math.prod(shape)
+    words = jax.random.bits(key, (-(-size // 4),), jnp.uint32)
+    return jax.lax.bitcast_convert_type(words, jnp.uint8).reshape(-1)[:size].reshape(shape)
 
 
 _scope: contextvars.ContextVar[Scope | None] = contextvars.ContextVar("scope", default=None)
@@ -261,3 +302,13 @@ def named_variables(layer: Any, *, wanted: Mapping[str, bool] | None = None) -> 
         if keep is None or trainable == keep:
             found.setdefault(id(variable), (path, variable))
     return dict(found.values())
+
+
+def is_shape(value: Any) -> bool:
+    """Whether something is one shape, and not a list or dict of them.
+
+    Example:
+        >>> is_shape((None, 3)), is_shape([(None, 3)])
+        (True, False)
+    """
+    return isinstance(value, tuple) and all(n is None or isinstance(n, int) for n in value)

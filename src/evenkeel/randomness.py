@@ -7,6 +7,9 @@ Counter-based generators (Philox) make every draw a function of (seed, counter) 
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 import numpy as np
 
 from evenkeel.errors import integer_at_least
@@ -22,6 +25,15 @@ class SeedSource:
         """Starts again from `seed`, or from the operating system's entropy when None."""
         self._root = int(np.random.SeedSequence(seed).generate_state(2, np.uint64)[0])
         self._count = 0
+
+    @property
+    def state(self) -> tuple[int, int]:
+        """The root and how many seeds were handed out; setting it goes back there."""
+        return self._root, self._count
+
+    @state.setter
+    def state(self, state: tuple[int, int]) -> None:
+        self._root, self._count = state
 
     def next_seed(self) -> int:
         """Returns the next seed, an integer in [0, 2^32)."""
@@ -52,6 +64,24 @@ def set_random_seed(seed: int) -> None:
 def next_seed() -> int:
     """Returns the next seed of the process-wide source."""
     return _source.next_seed()
+
+
+@contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """Draws made inside leave no trace: afterwards the process-wide source goes on as before.
+
+    Example:
+        >>> set_random_seed(1)
+        >>> with undisturbed():
+        ...     first = next_seed()
+        >>> next_seed() == first
+        True
+    """
+    before = _source.state
+    try:
+        yield
+    finally:
+        _source.state = before
 
 
 def generator(*seed: int) -> np.random.Generator:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from evenkeel.errors import InvalidArgumentError, explain, nearest
 
@@ -100,6 +100,36 @@ class Registry(Generic[T]):
         settings = dict(config.get("config") or {})
         rebuild = getattr(member, "from_config", None)
         return rebuild(settings) if rebuild else member(**settings)
+
+
+class Configurable:
+    """Something that its constructor's arguments, kept under their own names, describe wholly.
+
+    A subclass lists them in `_settings`.
+
+    Example:
+        >>> class Scale(Configurable):
+        ...     _settings = ("factor",)
+        ...     def __init__(self, factor=1.0):
+        ...         self.factor = factor
+        >>> Scale.from_config(Scale(2.0).get_config())
+        Scale(factor=2.0)
+    """
+
+    _settings: ClassVar[tuple[str, ...]] = ()
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments as plain data."""
+        return {name: getattr(self, name) for name in self._settings}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        """Rebuilds the object from `get_config()`."""
+        return cls(**config)
+
+    def __repr__(self) -> str:
+        settings = ", ".join(f"{name}={getattr(self, name)!r}" for name in self._settings)
+        return f"{type(self).__name__}({settings})"
 
 
 def serialize(thing: Any) -> dict[str, Any]:

@@ -19,7 +19,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from evenkeel import losses, metrics, optimizers
+from evenkeel import optimizers
 from evenkeel.engine.plan import surviving_slots
 from evenkeel.errors import (
     EvenkeelError,
@@ -30,11 +30,18 @@ from evenkeel.errors import (
 )
 from evenkeel.layers.base import get as get_layer
 from evenkeel.layers.base import registry as layer_registry
-from evenkeel.network import named_variables
+from evenkeel.network import is_shape, named_variables
 from evenkeel.registry import custom_objects as known_for_a_while
 from evenkeel.registry import register, registered_name, serialize
 
-__all__ = ["load_model", "register", "register_keras_serializable", "save_model"]
+__all__ = [
+    "load_model",
+    "load_weights",
+    "register",
+    "register_keras_serializable",
+    "save_model",
+    "save_weights",
+]
 
 FORMAT = 1
 _HEADER = "evenkeel"
@@ -55,31 +62,51 @@ def save_model(model: Any, path: Path, *, overwrite: bool, include_compile: bool
         ...     path.exists()
         True
     """
-    if path.exists() and not overwrite:
-        raise FileExistsError(
-            explain(f"{path} exists.", "Give another name, or overwrite=True to replace it.")
-        )
-    if not path.parent.is_dir():
-        raise FileNotFoundError(
-            explain(f"The folder {path.parent} does not exist.", f"Make it: mkdir {path.parent}")
-        )
+    _refuse_place(path, overwrite)
     _refuse_unregistered(model)
-    tensors = {f"weights/{name}": v.numpy() for name, v in named_variables(model).items()}
+    tensors = _weight_tensors(model)
     optimizer = model.optimizer if include_compile else None
     if optimizer is not None:
         tensors |= _slot_tensors(optimizer.slots)
     header = {
         "format": FORMAT,
         "model": serialize(model),
-        "input_shape": list(model.build_shape[1:]),
+        "input_shape": jax.tree.map(_shape_entry, model.build_shape, is_leaf=is_shape),
         "compile": None if optimizer is None else _compile_config(model),
     }
-    text = json.dumps(header, sort_keys=True, default=_plain)
-    _refuse_unloadable(model, json.loads(text))
-    metadata = {_HEADER: text, "checksum": _checksum(text, tensors)}
-    # C order is what the format stores; other arrays would be written scrambled.
-    contiguous = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
-    _write_whole(path, save(contiguous, metadata=metadata))
+    _refuse_unloadable(model, json.loads(json.dumps(header, sort_keys=True, default=_plain)))
+    _write(path, header, tensors)
+
+
+def save_weights(model: Any, path: Path, *, overwrite: bool) -> None:
+    """Writes a model's weights to a file, completely or not at all. See `Model.save_weights`.
+
+    Example:
+        >>> import evenkeel as ek
+        >>> model = ek.Sequential([ek.layers.Dense(1, input_shape=[2])])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder, "weights.safetensors")
+        ...     save_weights(model, path, overwrite=True)
+        ...     load_weights(model, path)
+    """
+    _refuse_place(path, overwrite)
+    header = {"format": FORMAT, "model": None, "compile": None}
+    _write(path, header, _weight_tensors(model))
+
+
+def load_weights(model: Any, path: Path) -> None:
+    """Reads weights into a model of the same structure, all or none. See `Model.load_weights`.
+
+    Example:
+        >>> import evenkeel as ek
+        >>> model = ek.Sequential([ek.layers.Dense(1, input_shape=[2])])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder, "model.safetensors")
+        ...     model.save(path)
+        ...     load_weights(model, path)
+    """
+    _, tensors = read_file(path)
+    _fill_weights(path, model, tensors, "the model")
 
 
 def load_model(path: Path, *, custom_objects: dict[str, type] | None, compile: bool) -> Any:
@@ -95,9 +122,16 @@ def load_model(path: Path, *, custom_objects: dict[str, type] | None, compile: b
         3
     """
     header, tensors = read_file(path)
+    if header["model"] is None:
+        raise FileRefusedError(
+            explain(
+                f"{path} holds weights alone, so the network is not known.",
+                "Build the model in code, and type model.load_weights(path).",
+            )
+        )
     with known_for_a_while(custom_objects or {}):
         model = _rebuild(path, header)
-        _fill_weights(path, model, tensors)
+        _fill_weights(path, model, tensors, "the network that its header describes")
         if compile and header["compile"] is not None:
             _restore_compile(path, model, header["compile"], tensors)
     return model
@@ -162,7 +196,7 @@ def read_file(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
 def _rebuild(path: Path, header: dict[str, Any]) -> Any:
     try:
         model: Any = get_layer(header["model"])
-        shape = (None, *header["input_shape"])
+        shape = jax.tree.map(_entry_shape, header["input_shape"], is_leaf=_is_shape_entry)
         model.ensure_built(shape)
         model.compute_output_shape(shape)  # builds what a `call` of one's own brings in
     except (EvenkeelError, TypeError, KeyError, ValueError, AttributeError) as error:
@@ -176,24 +210,62 @@ def _rebuild(path: Path, header: dict[str, Any]) -> Any:
     return model
 
 
-def _fill_weights(path: Path, model: Any, tensors: dict[str, np.ndarray]) -> None:
+def _shape_entry(shape: tuple[int | None, ...]) -> dict[str, Any]:
+    return {"shape": list(shape)}
+
+
+def _entry_shape(entry: dict[str, Any]) -> tuple[int | None, ...]:
+    return tuple(entry["shape"])
+
+
+def _is_shape_entry(value: Any) -> bool:
+    return isinstance(value, dict) and set(value) == {"shape"} and isinstance(value["shape"], list)
+
+
+def _refuse_place(path: Path, overwrite: bool) -> None:
+    """Raises unless a file may be written there."""
+    if path.exists() and not overwrite:
+        raise FileExistsError(
+            explain(f"{path} exists.", "Give another name, or overwrite=True to replace it.")
+        )
+    if not path.parent.is_dir():
+        raise FileNotFoundError(
+            explain(f"The folder {path.parent} does not exist.", f"Make it: mkdir {path.parent}")
+        )
+
+
+def _weight_tensors(model: Any) -> dict[str, np.ndarray]:
+    return {f"weights/{name}": v.numpy() for name, v in named_variables(model).items()}
+
+
+def _write(path: Path, header: dict[str, Any], tensors: dict[str, np.ndarray]) -> None:
+    text = json.dumps(header, sort_keys=True, default=_plain)
+    metadata = {_HEADER: text, "checksum": _checksum(text, tensors)}
+    # C order is what the format stores; other arrays would be written scrambled.
+    contiguous = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
+    _write_whole(path, save(contiguous, metadata=metadata))
+
+
+def _fill_weights(path: Path, model: Any, tensors: dict[str, np.ndarray], owner: str) -> None:
+    """Fills the weights of a model, which messages call the owner, all or none."""
     variables = {f"weights/{name}": v for name, v in named_variables(model).items()}
     found = {name for name in tensors if name.startswith("weights/")}
     for name in sorted(set(variables) ^ found):
         side = "lacks" if name in variables else "has an unexpected"
         raise FileRefusedError(
             explain(
-                f"{path} {side} entry {name!r} for the network that its header describes.",
-                "Nothing was loaded. The file was changed after it was written; save it again.",
+                f"{path} {side} entry {name!r} for {owner}.",
+                "Nothing was loaded. Names and shapes must be those of the model that was saved.",
             )
         )
     for name, variable in variables.items():
         if tensors[name].shape != variable.shape:
             raise FileRefusedError(
                 explain(
-                    f"{path}: {name!r} has shape {tensors[name].shape}, the network expects "
+                    f"{path}: {name!r} has shape {tensors[name].shape}, {owner} expects "
                     f"{variable.shape}.",
-                    "Nothing was loaded. The file was changed after it was written; save it again.",
+                    "Nothing was loaded. Names and shapes must be those of the model that was "
+                    "saved.",
                 )
             )
     for name, variable in variables.items():
@@ -205,9 +277,7 @@ def _compile_config(model: Any) -> dict[str, Any]:
         "optimizer": serialize(model.optimizer),
         "iterations": model.optimizer.iterations,
         "rate_factor": model.optimizer.rate_factor,
-        "loss": serialize(model.loss),
-        "metrics": [serialize(metric) for metric in model.metrics],
-        "weighted_metrics": sorted(model.weighted_metrics),
+        "declared": model.declared.get_config(),
     }
 
 
@@ -215,13 +285,7 @@ def _restore_compile(
     path: Path, model: Any, config: dict[str, Any], tensors: dict[str, np.ndarray]
 ) -> None:
     try:
-        found = [metrics.get(metric) for metric in config["metrics"]]
-        model.compile(
-            optimizer=optimizers.get(config["optimizer"]),
-            loss=losses.get(config["loss"]),
-            metrics=[m for m in found if m.name not in config["weighted_metrics"]],
-            weighted_metrics=[m for m in found if m.name in config["weighted_metrics"]],
-        )
+        model.compile(optimizer=optimizers.get(config["optimizer"]), **config["declared"])
         model.optimizer.iterations = integer_at_least(0, "iterations", config["iterations"])
         model.optimizer.rate_factor = config["rate_factor"]
     except (EvenkeelError, TypeError, KeyError, ValueError, AttributeError) as error:
@@ -285,10 +349,8 @@ def _refuse_unloadable(model: Any, header: dict[str, Any]) -> None:
     try:
         get_layer(header["model"])
         if header["compile"] is not None:
-            losses.get(header["compile"]["loss"])
             optimizers.get(header["compile"]["optimizer"])
-            for metric in header["compile"]["metrics"]:
-                metrics.get(metric)
+            model.declared.from_config(header["compile"]["declared"])
     except (EvenkeelError, TypeError, KeyError, ValueError, AttributeError) as error:
         raise InvalidArgumentError(
             explain(

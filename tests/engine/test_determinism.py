@@ -28,7 +28,9 @@ def network(telemetry="off"):
     model = ek.Sequential(
         [Dense(6, activation="relu", input_shape=[4]), Dropout(0.4), Dense(2, activation="softmax")]
     )
-    model.compile("adam", "sparse_categorical_crossentropy", ["accuracy"], telemetry=telemetry)
+    model.compile(
+        "adam", "sparse_categorical_crossentropy", metrics=["accuracy"], telemetry=telemetry
+    )
     return model
 
 

@@ -25,26 +25,71 @@ from evenkeel.optimizers import Optimizer
 # Arguments of members that cannot be constructed without any, or whose defaults do nothing.
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "Activation": {"activation": "elu"},
+    "AlphaDropout": {"rate": 0.5},
+    "CSVLogger": {"filename": "log.csv"},
+    "ConstantRate": {"learning_rate": 0.1},
+    "Conv2D": {"filters": 3, "kernel_size": 2, "activation": "tanh"},
+    "CosineDecay": {"initial_learning_rate": 0.1, "decay_steps": 100, "alpha": 0.25},
+    "CosineDecayRestarts": {"initial_learning_rate": 0.1, "first_decay_steps": 100},
+    "Delayed": {"schedule": 0.1, "start": 100},
     "Dense": {"units": 3, "activation": "tanh"},
     "Dropout": {"rate": 0.5},
+    "Embedding": {"input_dim": 5, "output_dim": 3},
+    "ExponentialDecay": {"initial_learning_rate": 0.1, "decay_steps": 100, "decay_rate": 0.5},
     "FunctionLoss": {"function": lambda y, p: jnp.mean(jnp.abs(y - p), axis=-1)},
     "FunctionMetric": {"function": lambda y, p: jnp.mean(jnp.abs(y - p), axis=-1)},
+    "GaussianDropout": {"rate": 0.5},
+    "GaussianNoise": {"stddev": 0.5},
     "InputLayer": {"shape": (6,)},
+    "InverseTimeDecay": {"initial_learning_rate": 0.1, "decay_steps": 100, "decay_rate": 2.0},
+    "Joined": {"schedules": (0.1, 0.2), "boundaries": (100,)},
+    "LearningRateScheduler": {"schedule": lambda epoch: 0.1 / (1 + epoch)},
     "LossMetric": {"loss": ek.losses.Huber(delta=0.5)},
+    "ModelCheckpoint": {"filepath": "{epoch}-{val_loss:.3f}.safetensors"},
+    "OneCycle": {"max_learning_rate": 0.1, "total_steps": 100},
     "OptaxOptimizer": {"transformation": optax.adam(1.0)},
+    "Permute": {"dims": (2, 1)},
+    "PiecewiseConstantDecay": {"boundaries": (100,), "values": (0.1, 0.2)},
+    "PolynomialDecay": {"initial_learning_rate": 0.1, "decay_steps": 100},
+    "PowerDecay": {"initial_learning_rate": 0.1, "decay_steps": 100, "power": 2.0},
+    "RepeatVector": {"n": 3},
     "Rescaling": {"scale": 0.5, "offset": 1.0},
     "Reshape": {"target_shape": (3, 2)},
+    "SpatialDropout2D": {"rate": 0.5},
+    "Warmup": {"schedule": 0.1, "warmup_steps": 100},
 }
 
 # The shape of a batch of inputs, or a list of shapes for a layer that takes several.
-SHAPES: dict[str, Any] = {"Flatten": (4, 2, 3)}
 TABLE = (4, 6)
+IMAGES = (4, 5, 6, 2)
+SHAPES: dict[str, Any] = {
+    "Add": [TABLE, TABLE],
+    "Average": [TABLE, TABLE, TABLE],
+    "AveragePooling2D": IMAGES,
+    "Concatenate": [TABLE, (4, 3)],
+    "Conv2D": IMAGES,
+    "Flatten": (4, 2, 3),
+    "GlobalAveragePooling2D": IMAGES,
+    "GlobalMaxPooling2D": IMAGES,
+    "MaxPooling2D": IMAGES,
+    "Maximum": [TABLE, TABLE],
+    "Minimum": [TABLE, TABLE],
+    "Multiply": [TABLE, TABLE],
+    "Permute": (4, 2, 3),
+    "SpatialDropout2D": IMAGES,
+    "Subtract": [TABLE, TABLE],
+    "ZeroPadding2D": IMAGES,
+}
+
+# Inputs that are whole numbers up to this one, for layers that look something up.
+WHOLE: dict[str, int] = {"Embedding": 3}
 
 # What a subclass must write before it is a member and no longer a contract.
 CONTRACTS: dict[type, tuple[str, ...]] = {
     Layer: ("call",),
     Optimizer: ("update",),
     ek.initializers.Initializer: ("draw",),
+    ek.optimizers.schedules.LearningRateSchedule: ("rate",),
     ek.losses.Loss: ("values",),
     ek.metrics.Metric: ("initial", "update", "value_of"),
     ek.metrics.MeanMetric: ("row_values",),
@@ -52,9 +97,15 @@ CONTRACTS: dict[type, tuple[str, ...]] = {
 
 
 def public_modules() -> list[ModuleType]:
-    """Returns the package and the modules that it exports."""
-    exported = [getattr(ek, name) for name in ek.__all__]
-    return [ek, *(thing for thing in exported if inspect.ismodule(thing))]
+    """Returns the package, the modules that it exports, and those that these export."""
+    outer = _modules_of(ek)
+    inner = [module for family in outer for module in _modules_of(family)]
+    return [ek, *outer, *(module for module in inner if module not in outer)]
+
+
+def _modules_of(module: ModuleType) -> list[ModuleType]:
+    things = [getattr(module, name) for name in public_names(module)]
+    return [thing for thing in things if inspect.ismodule(thing)]
 
 
 def public_names(module: ModuleType) -> list[str]:
@@ -108,6 +159,11 @@ def optimizers() -> list[type]:
     return members(ek.optimizers, Optimizer)
 
 
+def schedules() -> list[type]:
+    """Returns the exported learning rate schedules."""
+    return members(ek.optimizers.schedules, ek.optimizers.schedules.LearningRateSchedule)
+
+
 def initializers() -> list[type]:
     """Returns the exported initializers."""
     return members(ek.initializers, ek.initializers.Initializer)
@@ -121,6 +177,12 @@ def losses() -> list[type]:
 def metrics() -> list[type]:
     """Returns the exported metrics."""
     return members(ek.metrics, ek.metrics.Metric)
+
+
+def callbacks() -> list[type]:
+    """Returns the exported callbacks, without the contract, of which every method does nothing."""
+    found = members(ek.callbacks, ek.callbacks.Callback)
+    return [cls for cls in found if cls is not ek.callbacks.Callback]
 
 
 def activations() -> list[Any]:
@@ -164,6 +226,8 @@ def sample_inputs(cls: type) -> Any:
 
     def draw(shape: tuple[int, ...]) -> np.ndarray:
         values = random.standard_normal(shape).astype(np.float32)
+        if cls.__name__ in WHOLE:
+            values = np.clip(np.round(2 * np.abs(values)), 0, WHOLE[cls.__name__])
         values[0] = 0
         return values
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -56,15 +57,43 @@ CLOSED_FORMS: dict[str, Any] = {
     "GlorotUniform": lambda shape: uniform(math.sqrt(3 / fan_average(shape))),
     "HeNormal": lambda shape: truncated(math.sqrt(2 / fan_in(shape))),
     "HeUniform": lambda shape: uniform(math.sqrt(6 / fan_in(shape))),
+    "Identity": lambda shape: Moments(
+        1 / max(shape), 1 / max(shape) - 1 / max(shape) ** 2, 1.0
+    ),  # min(shape) ones among the elements
     "LecunNormal": lambda shape: truncated(math.sqrt(1 / fan_in(shape))),
     "LecunUniform": lambda shape: uniform(math.sqrt(3 / fan_in(shape))),
     "Ones": lambda shape: Moments(1.0, 0.0, 1.0),
+    # Orthonormal columns of length max(rows, columns): the squares of each add up to 1.
+    "Orthogonal": lambda shape: Moments(0.0, 1 / max(math.prod(shape[:-1]), shape[-1]), 1.0),
     "RandomNormal": lambda shape: Moments(0.0, 0.05**2, math.inf),
     "RandomUniform": lambda shape: uniform(0.05),
     "TruncatedNormal": lambda shape: truncated(0.05 * 0.87962566103423978),
     "VarianceScaling": lambda shape: truncated(math.sqrt(1 / fan_in(shape))),
     "Zeros": lambda shape: Moments(0.0, 0.0, 0.0),
 }
+
+# How many dimensions a shape must have for those that cannot fill every shape.
+RANKS: dict[str, Any] = {
+    "Identity": lambda rank: rank == 2,
+    "Orthogonal": lambda rank: rank >= 2,
+}
+
+
+def fills(cls, shape):
+    return RANKS.get(cls.__name__, lambda rank: True)(len(shape))
+
+
+def each_with(shapes):
+    """Returns every initializer with every shape that it can fill."""
+    return pytest.mark.parametrize(
+        ("cls", "shape"),
+        [
+            pytest.param(cls, shape, id=f"{cls.__name__}-{shape}")
+            for cls in INITIALIZERS
+            for shape in shapes
+            if fills(cls, shape)
+        ],
+    )
 
 
 def closed_form(cls, shape):
@@ -73,16 +102,14 @@ def closed_form(cls, shape):
     return CLOSED_FORMS[cls.__name__](shape)
 
 
-@every_initializer
-@pytest.mark.parametrize("shape", [*SHAPES, (), (0, 3)], ids=str)
+@each_with([*SHAPES, (), (0, 3)])
 def test_gives_float32_of_the_shape_asked_for(cls, shape):
     values = cls()(shape)
     assert values.shape == shape
     assert values.dtype == np.float32
 
 
-@every_initializer
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@each_with(SHAPES)
 def test_mean_variance_and_bounds_are_those_of_the_closed_form(cls, shape):
     """Standard errors: sd/√n of a mean; of a variance at most sd²·√(2/n), the normal's."""
     values = cls()(shape).astype(np.float64)
@@ -91,6 +118,20 @@ def test_mean_variance_and_bounds_are_those_of_the_closed_form(cls, shape):
     assert abs(values.mean() - mean) <= STANDARD_ERRORS * math.sqrt(variance / n)
     assert abs(values.var() - variance) <= STANDARD_ERRORS * variance * math.sqrt(2 / n)
     assert np.abs(values).max() <= bound * (1 + 1e-6)
+
+
+@pytest.mark.parametrize(
+    ("cls", "shape"),
+    [
+        pytest.param(cls, shape, id=f"{cls.__name__}-{shape}")
+        for cls in INITIALIZERS
+        for shape in [(), (5,), (2, 3, 4)]
+        if not fills(cls, shape)
+    ],
+)
+def test_a_shape_that_it_cannot_fill_is_refused_with_the_shape_and_another_name(cls, shape):
+    with pytest.raises(InvalidArgumentError, match=f"{re.escape(str(shape))}(.|\n)*Type '"):
+        cls()(shape)
 
 
 @every_random_initializer

@@ -50,9 +50,10 @@ def test_the_tables_name_exported_members_only():
         discovery.initializers,
         discovery.losses,
         discovery.metrics,
+        discovery.callbacks,
     )
     known = {cls.__name__ for family in families for cls in family()}
-    assert set(discovery.ARGUMENTS) | set(discovery.SHAPES) <= known
+    assert set(discovery.ARGUMENTS) | set(discovery.SHAPES) | set(discovery.WHOLE) <= known
 
 
 @every_layer

@@ -90,7 +90,16 @@ def test_an_unknown_attribute_is_refused_with_the_nearest_name(wrong, meant):
 
 
 @pytest.mark.parametrize(
-    "family", [ek.activations, ek.initializers, ek.losses, ek.metrics, ek.optimizers]
+    "family",
+    [
+        ek.activations,
+        ek.constraints,
+        ek.initializers,
+        ek.losses,
+        ek.metrics,
+        ek.optimizers,
+        ek.regularizers,
+    ],
 )
 def test_every_family_has_one_way_to_ask_for_a_member(family):
     """`get` refuses what is no member, and names the members that there are."""

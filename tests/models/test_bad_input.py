@@ -216,8 +216,8 @@ class TestDataFrames:
 UNKNOWN = [
     ("optimizer", lambda: model_for("mse").compile("adm", "mse"), "adam"),
     ("loss", lambda: model_for("mse").compile("sgd", "mean_squared_eror"), "mean_squared_error"),
-    ("metric", lambda: model_for("mse").compile("sgd", "mse", ["acuracy"]), "accuracy"),
-    ("metric alone", lambda: model_for("mse").compile("sgd", "mse", "ruc"), "auc"),
+    ("metric", lambda: model_for("mse").compile("sgd", "mse", metrics=["acuracy"]), "accuracy"),
+    ("metric alone", lambda: model_for("mse").compile("sgd", "mse", metrics="ruc"), "auc"),
     ("activation", lambda: Dense(1, activation="rellu"), "relu"),
     ("activation layer", lambda: layers.Activation("sofmax"), "softmax"),
     ("initializer", lambda: Dense(1, kernel_initializer="he_norml"), "he_normal"),
@@ -242,7 +242,7 @@ def test_an_unknown_module_of_the_package_offers_the_nearest():
 
 def test_a_refused_compile_leaves_the_compiled_settings():
     model = model_for("mse")
-    for settings in (("adm", "mse"), ("adam", "msee"), ("adam", "mse", ["acuracy"])):
+    for settings in (("adm", "mse"), ("adam", "msee"), ("adam", "mse", None, ["acuracy"])):
         refused(
             lambda s=settings: model.compile(*s), "Did you mean", error=InvalidArgumentError,
             model=model,
@@ -286,9 +286,9 @@ IMPOSSIBLE = [
     ("seed negative", lambda: ek.set_random_seed(-1), ["seed", "-1"]),
     ("optimizer a number", lambda: model_for("mse").compile(3, "mse"), ["optimizer", "'adam'"]),
     ("loss a number", lambda: model_for("mse").compile("sgd", 3), ["loss", "'mse'"]),
-    ("metric a number", lambda: model_for("mse").compile("sgd", "mse", [3]),
+    ("metric a number", lambda: model_for("mse").compile("sgd", "mse", metrics=[3]),
      ["metric", "'accuracy'"]),
-    ("two equal metrics", lambda: model_for("mse").compile("sgd", "mse", ["mae", "mae"]),
+    ("two equal metrics", lambda: model_for("mse").compile("sgd", "mse", metrics=["mae", "mae"]),
      ["'mae'", "name"]),
     ("stack of a class", lambda: ek.Sequential([Dense]), ["item 0", "ek.layers.Dense(...)"]),
     ("stack of a number", lambda: ek.Sequential([Dense(1), 3]), ["item 1", "3", "Dense(10)"]),

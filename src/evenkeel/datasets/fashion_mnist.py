@@ -80,7 +80,12 @@ def load_data() -> tuple[Pair, Pair]:
 
 
 def cache_folder() -> Path:
-    """Returns where downloads are kept: `EVENKEEL_HOME`, or the user's cache folder."""
+    """Returns where downloads are kept: `EVENKEEL_HOME`, or the user's cache folder.
+
+    Example:
+        >>> cache_folder().name
+        'fashion-mnist'
+    """
     home = os.environ.get("EVENKEEL_HOME")
     if home:
         return Path(home) / "datasets" / "fashion-mnist"

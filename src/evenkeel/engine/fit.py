@@ -23,6 +23,7 @@ from evenkeel.engine.epoch import Record, evaluation_program, training_program
 from evenkeel.engine.feed import Feed, Segment
 from evenkeel.engine.history import History
 from evenkeel.engine.hooks import CallbackList, Logs
+from evenkeel.engine.objective import PENALTY, named_metrics
 from evenkeel.engine.outcome import Outcome
 from evenkeel.engine.plan import Plan
 from evenkeel.engine.state import State
@@ -312,6 +313,8 @@ def _are_finite(plan: Plan) -> bool:
 
 
 def _floats(plan: Plan, record: Record) -> Logs:
-    """Returns a record as plain floats: the loss first, then the metrics as they were asked for."""
-    names = ["loss", *(metric.name for metric in plan.metrics)]
-    return {name: float(np.asarray(record[name])) for name in names}
+    """Returns a record as plain floats: loss, parts of the loss, metrics as they were asked for."""
+    metrics = [name for name, *_ in named_metrics(plan.heads)]
+    losses = [head.log_name("loss") for head in plan.heads if head.loss is not None]
+    names = dict.fromkeys(["loss", *losses, PENALTY, *metrics])
+    return {name: float(np.asarray(record[name])) for name in names if name in record}

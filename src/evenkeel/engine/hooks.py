@@ -11,12 +11,35 @@ Logs = dict[str, float]
 class Callback:
     """Listens to a run; every method does nothing unless a subclass writes it.
 
-    `self.model` is the model and `self.params` the run's settings. `logs` are plain floats by
-    name. To end the run after the current epoch (or batch, if batches are listened to), set
-    `self.model.stop_training = True`.
+    `self.model` is the model, and `self.model.optimizer` its optimizer. `self.params` are the
+    run's settings: `epochs`, `steps` (an epoch; None if not known), `batch_size`, `verbose` and
+    `validation_freq`. A subclass need not call `super().__init__()`.
+
+    In `fit` the hooks are called in this order, and of several callbacks each in the order of
+    the list:
+
+        set_params, set_model
+        on_train_begin
+            on_epoch_begin                               for every epoch
+                on_train_batch_begin, on_batch_begin     for every batch, if listened to
+                on_train_batch_end, on_batch_end
+                on_progress                              a few times a second
+                on_test_begin                            if the epoch is validated
+                    on_test_batch_begin, on_test_batch_end
+                on_test_end
+            on_epoch_end
+        on_train_end                                     unless an error ended the run
+        close                                            however it ended
+
+    `logs` are plain floats by name. Those of `on_epoch_end` are shared: what one callback adds,
+    the next ones see, and it goes into the history. Weights and learning rates that are set are
+    trained on from there. To end the run after the current epoch (or batch, if batches are
+    listened to), set `self.model.stop_training = True`.
 
     A callback that writes a batch method makes the run call Python after every step, which is
-    slower; `fit` says so.
+    slower; `fit` says so. A method that is set on the callback itself,
+    `callback.on_train_batch_end = function`, counts as written, so that a callback can listen to
+    batches only where it is asked to.
 
     Example:
         >>> class Announce(Callback):
@@ -138,5 +161,7 @@ def _call(callback: Any, hook: str, *args: Any) -> None:
 
 
 def _is_written(callback: Any, hook: str) -> bool:
-    own = getattr(type(callback), hook, None)
-    return own is not None and own is not getattr(Callback, hook)
+    """Whether calling a hook does something: it is in the callback's class, or set on itself."""
+    method = getattr(callback, hook, None)
+    function = getattr(method, "__func__", method)  # what a bound method is bound from
+    return function is not None and function is not getattr(Callback, hook)

@@ -10,10 +10,12 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import jax
 import numpy as np
 
 from evenkeel.errors import InvalidArgumentError, InvalidDataError, explain, number_in
 from evenkeel.losses import Loss
+from evenkeel.network import is_shape
 
 _ROWS_SHOWN = 5
 _LARGEST_INTEGER = np.iinfo(np.int32).max
@@ -48,6 +50,103 @@ def inputs(x: Any, name: str = "x") -> np.ndarray:
         )
     _refuse_not_finite(array, name, _columns_of(x))
     return array
+
+
+def arranged(x: Any, names: Any, name: str = "x") -> Any:
+    """Turns inputs into checked arrays in the form that a network takes.
+
+    Args:
+        x: One array, or several in a list, tuple or dict.
+        names: The names of the network's inputs in the form in which it takes them: one name, a
+            list, or a dict; None where the network takes what it is given.
+        name: What the user calls it.
+
+    Raises:
+        InvalidDataError: If the form is another, or the arrays have different numbers of rows.
+    """
+    if names is None:
+        return _as_given(x, name)
+    if isinstance(names, str):
+        is_named = isinstance(x, dict) and set(x) == {names}
+        return inputs(x[names] if is_named else x, name)
+    order = list(names)
+    if len(order) == 1 and not isinstance(x, dict) and not _holds_arrays(x):
+        x = [x]  # the only input of a list of one
+    parts = [
+        inputs(part, f"{name}[{key!r}]")
+        for key, part in zip(order, parts_by_name(x, order, name, "inputs"), strict=True)
+    ]
+    for key, part in zip(order, parts, strict=True):
+        same_rows(len(parts[0]), len(part), f"{name}[{order[0]!r}]", f"{name}[{key!r}]")
+    return dict(zip(order, parts, strict=True)) if isinstance(names, dict) else parts
+
+
+def _as_given(x: Any, name: str) -> Any:
+    """Takes a dict, and a list or tuple of arrays, for several inputs; all else for one array."""
+    if isinstance(x, dict):
+        return arranged(x, {key: key for key in x}, name)
+    if _holds_arrays(x):
+        parts = arranged(list(x), [str(n) for n in range(len(x))], name)
+        return type(x)(parts)
+    return inputs(x, name)
+
+
+def _holds_arrays(x: Any) -> bool:
+    """Whether something is a list or tuple of arrays, rather than rows written out as lists."""
+    is_list = isinstance(x, list | tuple) and len(x) > 0
+    return is_list and all(getattr(part, "ndim", 0) > 0 for part in x)
+
+
+def parts_by_name(given: Any, names: Sequence[str], name: str, what: str) -> list[Any]:
+    """Returns the parts of a list in order, or of a dict by name, of which some may be absent.
+
+    Raises:
+        InvalidDataError: If it is neither, or a name or the number is another.
+    """
+    wanted = ", ".join(map(repr, names))
+    advice = f"Give a list in that order, or a dict by name: {{{names[0]!r}: array, ...}}."
+    if isinstance(given, dict):
+        unknown = [key for key in given if key not in names]
+        missing = [key for key in names if key not in given] if what == "inputs" else []
+        if unknown or missing:
+            found = f"no {missing[0]!r}" if missing else f"{unknown[0]!r}"
+            raise InvalidDataError(
+                explain(f"{name}: the dict has {found}; the {what} are {wanted}.", advice)
+            )
+        return [given.get(key) for key in names]
+    if not isinstance(given, list | tuple) or len(given) != len(names):
+        kind = type(given).__name__
+        found = f"{len(given)} parts" if isinstance(given, list | tuple) else f"one {kind}"
+        raise InvalidDataError(
+            explain(f"{name}: got {found} for the {len(names)} {what} {wanted}.", advice)
+        )
+    return list(given)
+
+
+def arranged_targets(
+    y: Any, names: Sequence[str], rows: int, name: str = "y", other: str = "x"
+) -> Any:
+    """Turns targets into a checked array, or into a tuple with one for each of several outputs.
+
+    Args:
+        y: One array, or a list or dict of them; an output of which nothing is asked may be absent.
+        names: The names of the outputs.
+        rows: How many rows there must be.
+        name: What the user calls it.
+        other: What the user calls the inputs.
+    """
+    if len(names) == 1:
+        is_named = isinstance(y, dict) and set(y) == set(names)
+        return targets(y[names[0]] if is_named else y, rows, name, other)
+    return tuple(
+        None if part is None else targets(part, rows, f"{name}[{key!r}]", other)
+        for key, part in zip(names, parts_by_name(y, names, name, "outputs"), strict=True)
+    )
+
+
+def row_count(rows: Any) -> int:
+    """Returns the number of rows of checked inputs."""
+    return len(jax.tree.leaves(rows)[0])
 
 
 def targets(y: Any, rows: int, name: str = "y", other: str = "x") -> np.ndarray:
@@ -125,12 +224,26 @@ def _weights_by_class(
     return table[labels.astype(np.int64)]
 
 
-def check_inputs(network: Any, x: np.ndarray) -> None:
+def check_inputs(network: Any, x: Any) -> None:
     """Raises `InvalidDataError` when the network was built for another input shape."""
-    declared = network.build_shape if network.built else None
-    if declared is None:
+    if not network.built or network.build_shape is None:
         return
-    expected, found = tuple(declared[1:]), x.shape[1:]
+    declared = jax.tree.leaves(network.build_shape, is_leaf=is_shape)
+    arrays = jax.tree.leaves(x)
+    if len(declared) != len(arrays):
+        raise InvalidDataError(
+            explain(
+                f"{type(network).__name__} {network.name!r}: x has {len(arrays)} parts, the "
+                f"network was built for {len(declared)}.",
+                "Give as many inputs as its call takes.",
+            )
+        )
+    for shape, array in zip(declared, arrays, strict=True):
+        _check_input(network, tuple(shape[1:]), array)
+
+
+def _check_input(network: Any, expected: tuple[Any, ...], x: np.ndarray) -> None:
+    found = x.shape[1:]
     fits = len(expected) == len(found) and all(
         a is None or a == b for a, b in zip(expected, found, strict=True)
     )
@@ -146,8 +259,16 @@ def check_inputs(network: Any, x: np.ndarray) -> None:
         )
 
 
-def check_targets(loss: Loss, y: np.ndarray, output_shape: tuple[Any, ...]) -> np.ndarray:
+def check_targets(
+    loss: Loss | None, y: np.ndarray, output_shape: tuple[Any, ...], name: str = "y"
+) -> np.ndarray:
     """Checks targets against the loss and the output, before the first step.
+
+    Args:
+        loss: The loss; None where the output is only measured.
+        y: The targets.
+        output_shape: The shape of the output, the batch first.
+        name: What the user calls the targets.
 
     Returns:
         The targets in the type that the loss computes with.
@@ -155,33 +276,34 @@ def check_targets(loss: Loss, y: np.ndarray, output_shape: tuple[Any, ...]) -> n
     Raises:
         InvalidDataError: If they cannot belong together; the message says what to type.
     """
-    if loss.target_kind == "classes":
-        return _class_numbers(y, output_shape)
-    if loss.target_kind is not None:
-        _same_shape(loss, y, output_shape)
-    if loss.target_kind == "binary":
-        _within_unit(y, "binary cross-entropy", output_shape)
-    if loss.target_kind == "one-hot":
-        _within_unit(y, "categorical cross-entropy", output_shape)
+    kind = None if loss is None else loss.target_kind
+    if kind == "classes":
+        return _class_numbers(y, output_shape, name)
+    if loss is not None and kind is not None:
+        _same_shape(loss, y, output_shape, name)
+    if kind == "binary":
+        _within_unit(y, "binary cross-entropy", output_shape, name)
+    if kind == "one-hot":
+        _within_unit(y, "categorical cross-entropy", output_shape, name)
     return y if y.dtype == np.float32 else y.astype(np.float32)
 
 
-def _class_numbers(y: np.ndarray, output_shape: tuple[Any, ...]) -> np.ndarray:
+def _class_numbers(y: np.ndarray, output_shape: tuple[Any, ...], name: str) -> np.ndarray:
     units = output_shape[-1]
     if y.ndim == len(output_shape) and y.shape[-1] == units and units > 1:
         raise InvalidDataError(
             explain(
-                f"y has shape {y.shape}, one column a class, but the loss "
+                f"{name} has shape {y.shape}, one column a class, but the loss "
                 "'sparse_categorical_crossentropy' expects class numbers of shape (rows,).",
-                "Type loss='categorical_crossentropy', or y.argmax(axis=-1).",
+                f"Type loss='categorical_crossentropy', or {name}.argmax(axis=-1).",
             )
         )
     labels = y[..., 0] if y.ndim == len(output_shape) and y.shape[-1] == 1 else y
     if labels.ndim != len(output_shape) - 1:
         raise InvalidDataError(
             explain(
-                f"y has shape {y.shape}, expected one class number for each row, shape (rows,).",
-                "Type y.argmax(axis=-1) if the columns are classes.",
+                f"{name} has shape {y.shape}, expected one class number a row, shape (rows,).",
+                f"Type {name}.argmax(axis=-1) if the columns are classes.",
             )
         )
     if units == 1:
@@ -198,7 +320,7 @@ def _class_numbers(y: np.ndarray, output_shape: tuple[Any, ...]) -> np.ndarray:
         row = int(np.argmax(labels.reshape(-1) != numbers.reshape(-1)))
         raise InvalidDataError(
             explain(
-                f"y row {row} is {labels.reshape(-1)[row]:g}, expected a whole class number.",
+                f"{name} row {row} is {labels.reshape(-1)[row]:g}, expected a whole class number.",
                 "For regression type loss='mse'.",
             )
         )
@@ -208,7 +330,7 @@ def _class_numbers(y: np.ndarray, output_shape: tuple[Any, ...]) -> np.ndarray:
         value, top = int(numbers.reshape(-1)[row]), int(numbers.max())
         raise InvalidDataError(
             explain(
-                f"y row {row} is {value}, expected a class number from 0 to {units - 1}: the "
+                f"{name} row {row} is {value}, expected a class number from 0 to {units - 1}: the "
                 f"output layer has {units} units.",
                 f"Type Dense({top + 1}, activation='softmax') as the last layer."
                 if top >= units
@@ -218,14 +340,14 @@ def _class_numbers(y: np.ndarray, output_shape: tuple[Any, ...]) -> np.ndarray:
     return numbers.astype(np.int32)
 
 
-def _same_shape(loss: Loss, y: np.ndarray, output_shape: tuple[Any, ...]) -> None:
+def _same_shape(loss: Loss, y: np.ndarray, output_shape: tuple[Any, ...], name: str) -> None:
     expected = tuple(output_shape[1:])
     found = y.shape[1:]
     if found == expected or (found == () and expected == (1,)):
         return
     raise InvalidDataError(
         explain(
-            f"y has shape {y.shape} and the network's output {_shape_text(expected)}; "
+            f"{name} has shape {y.shape} and the network's output {_shape_text(expected)}; "
             f"{type(loss).__name__} compares them element by element.",
             _target_advice(loss, y, expected),
         )
@@ -246,7 +368,7 @@ def _target_advice(loss: Loss, y: np.ndarray, expected: tuple[Any, ...]) -> str:
     return "Give the output layer as many units as y has columns."
 
 
-def _within_unit(y: np.ndarray, loss: str, output_shape: tuple[Any, ...]) -> None:
+def _within_unit(y: np.ndarray, loss: str, output_shape: tuple[Any, ...], name: str) -> None:
     wrong = (y < 0) | (y > 1)
     if not wrong.any():
         return
@@ -260,7 +382,7 @@ def _within_unit(y: np.ndarray, loss: str, output_shape: tuple[Any, ...]) -> Non
         else "Give probabilities, or one-hot rows of zeros and a one."
     )
     raise InvalidDataError(
-        explain(f"y row {row} is {value:g}, expected values from 0 to 1 for {loss}.", advice)
+        explain(f"{name} row {row} is {value:g}, expected values from 0 to 1 for {loss}.", advice)
     )
 
 

@@ -40,7 +40,10 @@ def column_cuts(plan: Plan, batch_size: int) -> Cuts:
     return {
         path: list(range(_BLOCK_COLUMNS, variable.shape[1], _BLOCK_COLUMNS))
         for path, variable in plan.trained.items()
-        if suits and len(variable.shape) == 2 and variable.size >= _SMALLEST_MATRIX
+        if suits
+        and len(variable.shape) == 2
+        and variable.size >= _SMALLEST_MATRIX
+        and variable.constraint is None  # a constraint is told of whole matrices
     }
 
 

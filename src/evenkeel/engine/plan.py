@@ -8,9 +8,8 @@ from typing import Any
 
 import jax.numpy as jnp
 
+from evenkeel.engine.objective import Head
 from evenkeel.engine.state import State
-from evenkeel.losses import Loss
-from evenkeel.metrics import Metric
 from evenkeel.network import Array, Scope, Variable, entered, named_variables
 from evenkeel.optimizers.base import Optimizer, Same
 
@@ -23,18 +22,14 @@ class Plan:
         network: The network, a layer.
         trained: The variables that the optimizer changes, by path.
         others: The variables that it leaves alone, by path.
-        loss: The loss; None in a plan that only predicts.
-        metrics: The metrics, those of a run and of its validation.
-        weighted: The names of the metrics that take the rows' weights into account.
+        heads: What is asked of each output, in order; none in a plan that only predicts.
         optimizer: The optimizer; None in a plan that only evaluates or predicts.
     """
 
     network: Any
     trained: dict[str, Variable]
     others: dict[str, Variable]
-    loss: Loss | None = None
-    metrics: tuple[Metric, ...] = ()
-    weighted: frozenset[str] = frozenset()
+    heads: tuple[Head, ...] = ()
     optimizer: Optimizer | None = None
 
     @classmethod
@@ -55,9 +50,16 @@ class Plan:
             tuple(Same(layer) for layer in self.network.tree()),
             tuple((path, Same(v)) for path, v in self.trained.items()),
             tuple((path, Same(v)) for path, v in self.others.items()),
-            _settings_of(self.loss),
-            tuple(_settings_of(metric) for metric in self.metrics),
-            self.weighted,
+            tuple(
+                (
+                    head.name,
+                    _settings_of(head.loss),
+                    head.loss_weight,
+                    tuple(_settings_of(metric) for metric in head.metrics),
+                    head.weighted,
+                )
+                for head in self.heads
+            ),
             None if self.optimizer is None else self.optimizer.fingerprint,
         )
 
@@ -70,12 +72,12 @@ class Plan:
         training: bool,
         key: Array | None,
         record: bool = False,
-    ) -> tuple[Array, dict[str, Array], Scope]:
+    ) -> tuple[Any, dict[str, Array], Scope]:
         """Runs the network as a pure function.
 
         Returns:
             The output, the other variables' values afterwards, and the scope, which knows the
-            logits behind the output and what the taps recorded.
+            logits behind the output, the penalties, and what the taps recorded.
         """
         variables = [*self.trained.values(), *self.others.values()]
         values = [trained[path] for path in self.trained] + [others[path] for path in self.others]
@@ -115,7 +117,7 @@ def surviving_slots(optimizer: Optimizer, trained: dict[str, Array]) -> Any:
     A transformation whose slots are no dicts by path starts fresh when the parameters change.
     """
     old = optimizer.slots
-    fresh = optimizer.init(trained)
+    fresh = optimizer.start(trained)
     if old is None:
         return fresh
     return _graft(old, fresh)

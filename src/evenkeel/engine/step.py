@@ -13,16 +13,27 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from evenkeel.engine.objective import (
+    PENALTY,
+    losses_of,
+    named_metrics,
+    penalty_of,
+    targets_of,
+    total_of,
+    weights_of,
+)
 from evenkeel.engine.plan import Plan
 from evenkeel.engine.state import State
-from evenkeel.losses import align, weighted_mean
-from evenkeel.network import Array, Scope
+from evenkeel.network import Array
 
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """Rows of data: inputs, targets, and a weight for each row (or None)."""
+    """Rows of data: inputs, targets, and a weight for each row (or None).
+
+    The targets of a network with several outputs are a tuple, head by head; the weights may be.
+    """
 
     x: Any
     y: Any = None
@@ -41,11 +52,34 @@ class Batch:
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True, kw_only=True)
 class Sums:
-    """What an epoch adds up: the loss times the rows, the rows, and the metrics' states."""
+    """What an epoch adds up: the loss times the rows, the rows, and the metrics' states.
+
+    `parts` holds, times the rows, what the loss is the sum of, where it is more than one number:
+    the loss of each head, and the penalty.
+    """
 
     loss: Array
     rows: Array
+    parts: dict[str, Array]
     metrics: dict[str, Any]
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """What evaluating a batch brought up.
+
+    Attributes:
+        output: The network's output.
+        parts: What the loss is the sum of, by name, where it is more than one number.
+        others: The other variables' values afterwards.
+        taps: What the taps recorded, by path; None unless asked for.
+    """
+
+    output: Any
+    parts: dict[str, Array]
+    others: dict[str, Array]
+    taps: dict[str, Array] | None
 
 
 def loss_of(
@@ -55,15 +89,19 @@ def loss_of(
     batch: Batch,
     key: Array,
     *,
+    training: bool = True,
     record: bool = False,
-) -> tuple[Array, tuple[Array, dict[str, Array], Scope]]:
-    """Returns the training loss of a batch, and what evaluating it brought up."""
-    assert plan.loss is not None
+) -> tuple[Array, Evaluation]:
+    """Returns the loss of a batch, and what evaluating it brought up."""
     output, others, scope = plan.evaluate(
-        trained, others, batch.x, training=True, key=key, record=record
+        trained, others, batch.x, training=training, key=key, record=record
     )
-    values = plan.loss.values(align(batch.y, output), output, scope.logits_of(output))
-    return weighted_mean(values, batch.weight), (output, others, scope)
+    losses = losses_of(plan.heads, output, batch.y, batch.weight, scope)
+    penalty = penalty_of(list(plan.trained.values()), scope)
+    parts = losses if len(plan.heads) > 1 else {}
+    parts = parts if penalty is None else {**parts, PENALTY: penalty}
+    evaluation = Evaluation(output=output, parts=parts, others=others, taps=scope.taps)
+    return total_of(plan.heads, losses, penalty), evaluation
 
 
 def step(plan: Plan, state: State, batch: Batch, sums: Sums, factor: Array) -> tuple[State, Sums]:
@@ -83,15 +121,29 @@ def step(plan: Plan, state: State, batch: Batch, sums: Sums, factor: Array) -> t
     key = jax.random.fold_in(state.key, state.step)
 
     def objective(trained: dict[str, Array]) -> Any:
-        loss, (output, others, _) = loss_of(plan, trained, state.others, batch, key)
-        return loss, (output, others)
+        return loss_of(plan, trained, state.others, batch, key)
 
-    (loss, (output, others)), gradients = jax.value_and_grad(objective, has_aux=True)(state.trained)
-    rate = plan.optimizer.rate_at(state.step, factor)
-    updates, slots = plan.optimizer.update(gradients, state.slots, state.trained, rate, state.step)
-    trained = jax.tree.map(jnp.add, state.trained, updates)
-    after = State(trained=trained, others=others, slots=slots, step=state.step + 1, key=state.key)
-    return after, add(plan, sums, loss, batch, output)
+    (loss, seen), gradients = jax.value_and_grad(objective, has_aux=True)(state.trained)
+    trained, slots = plan.optimizer.advance(
+        gradients, state.slots, state.trained, factor, state.step
+    )
+    after = State(
+        trained=constrained(plan, trained),
+        others=seen.others,
+        slots=slots,
+        step=state.step + 1,
+        key=state.key,
+    )
+    return after, add(plan, sums, loss, batch, seen)
+
+
+def constrained(plan: Plan, trained: dict[str, Any]) -> dict[str, Any]:
+    """Puts the variables that have a constraint back into it."""
+    limits = {path: variable.constraint for path, variable in plan.trained.items()}
+    return {
+        path: value if (limit := limits[path]) is None else limit(value)
+        for path, value in trained.items()
+    }
 
 
 def evaluation_step(
@@ -103,26 +155,31 @@ def evaluation_step(
     key: Array,
 ) -> Sums:
     """Adds one batch of an evaluation to the sums."""
-    assert plan.loss is not None
-    output, _, scope = plan.evaluate(trained, others, batch.x, training=False, key=key)
-    values = plan.loss.values(align(batch.y, output), output, scope.logits_of(output))
-    return add(plan, sums, weighted_mean(values, batch.weight), batch, output)
+    loss, seen = loss_of(plan, trained, others, batch, key, training=False)
+    return add(plan, sums, loss, batch, seen)
 
 
-def add(plan: Plan, sums: Sums, loss: Array, batch: Batch, output: Array) -> Sums:
+def add(plan: Plan, sums: Sums, loss: Array, batch: Batch, seen: Evaluation) -> Sums:
     """Adds a batch's loss and metrics to the sums."""
     rows = float(batch.rows)
+    outputs = jax.tree.leaves(seen.output)
+    targets = targets_of(batch.y, plan.heads)
+    weights = weights_of(batch.weight, plan.heads)
     return Sums(
         loss=sums.loss + loss * rows,
         rows=sums.rows + rows,
+        parts={
+            name: sums.parts[name] + seen.parts[name] * rows if name in seen.parts else total
+            for name, total in sums.parts.items()
+        },
         metrics={
-            metric.name: metric.update(
-                sums.metrics[metric.name],
-                batch.y,
-                output,
-                batch.weight if metric.name in plan.weighted else None,
+            name: metric.update(
+                sums.metrics[name],
+                targets[n],
+                outputs[n],
+                weights[n] if metric.name in head.weighted else None,
             )
-            for metric in plan.metrics
+            for name, n, head, metric in named_metrics(plan.heads)
         },
     )
 
@@ -133,24 +190,31 @@ def no_sums(plan: Plan, data: Batch) -> Sums:
     trained, others = (
         {path: v._value for path, v in side.items()} for side in (plan.trained, plan.others)
     )
+    initial = {name: metric.initial() for name, _, _, metric in named_metrics(plan.heads)}
 
     def settled(batch: Batch) -> Any:
-        key = jax.random.key(0)
-        output, _, _ = plan.evaluate(trained, others, batch.x, training=False, key=key)
-        return {m.name: m.update(m.initial(), batch.y, output, batch.weight) for m in plan.metrics}
+        _, seen = loss_of(plan, trained, others, batch, jax.random.key(0))
+        zero = {name: jnp.zeros(()) for name in seen.parts}
+        before = Sums(loss=jnp.zeros(()), rows=jnp.zeros(()), parts=zero, metrics=initial)
+        return add(plan, before, jnp.zeros(()), batch, seen)
 
     shapes = jax.eval_shape(settled, sample)
-    initial = {metric.name: metric.initial() for metric in plan.metrics}
     return Sums(
         loss=jnp.zeros(()),
         rows=jnp.zeros(()),
-        metrics=jax.tree.map(lambda a, s: jnp.broadcast_to(a, s.shape), initial, shapes),
+        parts={name: jnp.zeros(()) for name in shapes.parts},
+        metrics=jax.tree.map(lambda a, s: jnp.broadcast_to(a, s.shape), initial, shapes.metrics),
     )
 
 
 def record_of(plan: Plan, sums: Sums) -> dict[str, Array]:
-    """Returns the loss and the metrics that sums amount to."""
-    mean = sums.loss / jnp.maximum(sums.rows, 1.0)
-    return {"loss": mean} | {
-        metric.name: metric.value_of(sums.metrics[metric.name]) for metric in plan.metrics
+    """Returns the loss, its parts and the metrics that sums amount to."""
+    rows = jnp.maximum(sums.rows, 1.0)
+    return {
+        "loss": sums.loss / rows,
+        **{name: total / rows for name, total in sums.parts.items()},
+        **{
+            name: metric.value_of(sums.metrics[name])
+            for name, _, _, metric in named_metrics(plan.heads)
+        },
     }

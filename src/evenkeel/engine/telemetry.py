@@ -67,19 +67,19 @@ def telemetry_program(plan: Plan, level: Level) -> Callable[..., dict[str, Any]]
         key = jax.random.fold_in(state.key, state.step)
 
         def objective(trained: dict[str, Array]) -> Any:
-            loss, (_, _, scope) = loss_of(
-                plan, trained, state.others, data.take(rows), key, record=record
-            )
-            taps = scope.taps or {}
+            loss, seen = loss_of(plan, trained, state.others, data.take(rows), key, record=record)
+            taps = seen.taps or {}
             order.extend(path for path in taps if path not in order)
             return loss, taps
 
         (loss, taps), gradients = jax.value_and_grad(objective, has_aux=True)(state.trained)
-        rate = plan.optimizer.rate_at(state.step, factor)
-        updates, _ = plan.optimizer.update(gradients, state.slots, state.trained, rate, state.step)
+        trained, _ = plan.optimizer.advance(
+            gradients, state.slots, state.trained, factor, state.step
+        )
+        updates = jax.tree.map(jnp.subtract, trained, state.trained)
         return {
             "loss": loss,
-            "learning_rate": rate,
+            "learning_rate": plan.optimizer.rate_at(state.step, factor),
             "gradient_norm": _each(_norm, gradients),
             "weight_norm": _each(_norm, state.trained),
             "update_norm": _each(_norm, updates),

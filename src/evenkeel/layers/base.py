@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from evenkeel import initializers
+from evenkeel import constraints, initializers, regularizers
 from evenkeel.errors import (
     InvalidArgumentError,
     InvalidDataError,
@@ -24,14 +24,23 @@ from evenkeel.errors import (
     explain,
     nearest,
 )
-from evenkeel.network import Array, Scope, Variable, current_scope, entered
+from evenkeel.layers.symbolic import Node, SymbolicTensor, is_symbolic
+from evenkeel.network import (
+    Array,
+    Scope,
+    Shape,
+    Variable,
+    current_scope,
+    entered,
+    is_shape,
+)
 from evenkeel.registry import Registry, serialize, snake_case
 
-Shape = tuple[int | None, ...]
 registry: Registry[Layer] = Registry("layer")
 
-# Not a size that data is likely to have, so that it is not mistaken for a real dimension.
+# What stands for the batch, and, in two traces, for any other size that is not known.
 _BATCH_STAND_IN = 2
+_SIZE_STAND_INS = (64, 96)
 
 
 class Layer:
@@ -45,6 +54,8 @@ class Layer:
         trainable: Whether training may change the variables. Can be set at any time; takes
             effect at the next `fit`.
         dtype: The type of the variables; only `"float32"`.
+        activity_regularizer: A penalty on the layer's output, a name or a regularizer; the mean
+            over the batch is added to the loss.
         input_shape: The shape of one input without the batch, for the first layer of a stack.
 
     Example:
@@ -63,19 +74,24 @@ class Layer:
         name: str | None = None,
         trainable: bool = True,
         dtype: str | None = None,
-        input_shape: Sequence[int] | int | None = None,
+        activity_regularizer: Any = None,
+        input_shape: Sequence[int | None] | int | None = None,
         **unknown: Any,
     ):
+        if "input_dim" in unknown:
+            input_shape = (unknown.pop("input_dim"),)
         if unknown:
             self._refuse_unknown(unknown)
         self._own_variables: list[Variable] = []
+        self._nodes: list[Node] = []
         self._models: WeakSet[Any] = WeakSet()
         self._auto_named = name is None
         self.name = _checked_name(type(self), name)
         self.trainable = trainable
         self.dtype = _checked_dtype(type(self), dtype)
+        self.activity_regularizer = regularizers.get(activity_regularizer)
         self.built = False
-        self.build_shape: Shape | None = None
+        self.build_shape: Any = None  # one shape, or a list or dict of them
         self.declared_shape = _declared_shape(type(self), input_shape)
 
     # -- to be written by each layer ---------------------------------------------------------
@@ -90,12 +106,21 @@ class Layer:
     def check_input_shape(self, input_shape: Shape) -> None:
         """Raises `InvalidDataError` when inputs of that shape cannot go in."""
 
+    def check_values(self, inputs: Any) -> None:
+        """Raises `InvalidDataError` when inputs hold values that cannot go in.
+
+        Called with NumPy arrays for the layers that a model's inputs go into, before a run.
+        """
+
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments as plain data.
 
         A subclass with arguments of its own adds them: `{**super().get_config(), "k": self.k}`.
         """
-        return {"name": self.name, "trainable": self.trainable, "dtype": self.dtype}
+        config = {"name": self.name, "trainable": self.trainable, "dtype": self.dtype}
+        if self.activity_regularizer is not None:
+            config["activity_regularizer"] = describe(self.activity_regularizer)
+        return config
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:
@@ -125,6 +150,8 @@ class Layer:
         name: str | None = None,
         trainable: bool = True,
         dtype: Any = None,
+        regularizer: Any = None,
+        constraint: Any = None,
     ) -> Variable:
         """Declares a variable of this layer.
 
@@ -134,6 +161,8 @@ class Layer:
             name: Its name, `"kernel"` for example.
             trainable: Whether an optimizer may change it.
             dtype: The type of the elements; float32 when None.
+            regularizer: A penalty on its size that is added to the loss while it is trained.
+            constraint: A limit that it is put back into after each update.
 
         Returns:
             The variable.
@@ -150,10 +179,28 @@ class Layer:
             tuple(int(n) for n in shape if n is not None), dtype=dtype
         )
         variable = Variable(
-            value, name=name or f"variable_{len(self._own_variables)}", trainable=trainable
+            value,
+            name=name or f"variable_{len(self._own_variables)}",
+            trainable=trainable,
+            regularizer=regularizers.get(regularizer),
+            constraint=constraints.get(constraint),
         )
         self._own_variables.append(variable)
         return variable
+
+    def add_loss(self, penalty: Any) -> None:
+        """Adds a number to the loss; works inside `call`.
+
+        Args:
+            penalty: A scalar computed from what `call` works with.
+        """
+        scope = current_scope()
+        if scope is None:
+            raise RuntimeError(
+                f"{self._where()}: add_loss works inside call() only. For a penalty on a weight "
+                "type add_weight(..., regularizer='l2')."
+            )
+        scope.penalize(jnp.asarray(penalty, jnp.float32).reshape(()))
 
     def own_layers(self) -> list[Layer]:
         """Returns the layers that stand in attributes, alone or in lists, tuples and dicts."""
@@ -203,6 +250,11 @@ class Layer:
         return [variable for variable in self.variables if id(variable) not in trained]
 
     non_trainable_variables = non_trainable_weights
+
+    @property
+    def losses(self) -> list[Array]:
+        """The penalties on the weights that are trained now, one number for each regularizer."""
+        return [v.regularizer(v.value) for v in self.trainable_weights if v.regularizer is not None]
 
     def count_params(self) -> int:
         """Returns the number of elements of all variables."""
@@ -257,7 +309,12 @@ class Layer:
             *args: Whatever else `call` takes.
             training: Whether to behave as in training; None means as the surroundings do.
             **kwargs: Whatever else `call` takes.
+
+        Returns:
+            The output; a symbolic one for symbolic inputs, such as `ek.Input` makes.
         """
+        if is_symbolic(inputs):
+            return self._lay_out(inputs, args, training, kwargs)
         scope = current_scope()
         if scope is None:
             with entered(Scope(training=bool(training))):
@@ -266,20 +323,81 @@ class Layer:
         self.ensure_built(_shape_of(inputs))
         self.check_input_shape(_shape_of(inputs))
         mode = scope.training if training is None else bool(training)
-        with scope.inside(self.name):
-            output = self._call_in_mode(scope, mode, inputs, *args, **kwargs)
+        if self._call_takes_training:
+            kwargs["training"] = mode
+        with scope.inside(self.name, training=mode, frozen=not self.trainable):
+            output = self.call(inputs, *args, **kwargs)
             if isinstance(output, jax.Array):
                 scope.tap(output)
+            if self.activity_regularizer is not None:
+                for leaf in jax.tree.leaves(output):
+                    scope.penalize(self.activity_regularizer(leaf) / max(1, leaf.shape[0]))
         return output
 
-    def _call_in_mode(self, scope: Scope, training: bool, *args: Any, **kwargs: Any) -> Any:
-        outside, scope.training = scope.training, training
-        try:
-            if self._call_takes_training:
-                kwargs["training"] = training
-            return self.call(*args, **kwargs)
-        finally:
-            scope.training = outside
+    def _lay_out(self, inputs: Any, args: Any, training: bool | None, kwargs: Any) -> Any:
+        """Notes that the layer is applied to symbolic tensors; returns what stands for its output.
+
+        Everything but the inputs becomes a fixed setting of this place in the network.
+        """
+        if args or is_symbolic(kwargs):
+            raise InvalidArgumentError(
+                explain(
+                    f"{self._where()}: a layer called on symbolic tensors takes them as its first "
+                    "argument.",
+                    "Give several inputs as one list, layer([a, b]), and other arguments by name.",
+                )
+            )
+        not_symbolic = [
+            leaf for leaf in jax.tree.leaves(inputs) if not isinstance(leaf, SymbolicTensor)
+        ]
+        if not_symbolic:
+            raise InvalidArgumentError(
+                explain(
+                    f"{self._where()}: got symbolic tensors together with "
+                    f"{type(not_symbolic[0]).__name__}.",
+                    "Make every part an ek.Input, or the output of a layer called on one.",
+                )
+            )
+        shapes = jax.tree.map(lambda tensor: tensor.shape, inputs)
+        self.ensure_built(shapes)
+        self.check_input_shape(shapes)
+        settings = kwargs if training is None else {**kwargs, "training": training}
+        output = (
+            self._traced_shape(shapes, settings) if kwargs else self.compute_output_shape(shapes)
+        )
+        node = Node(self, inputs, settings, output)
+        self._nodes.append(node)
+        return node.outputs
+
+    @property
+    def input(self) -> Any:
+        """The symbolic tensors of the layer's first use in a network that was laid out."""
+        return self._first_node("input").inputs
+
+    @property
+    def output(self) -> Any:
+        """The symbolic output of the layer's first use in a network that was laid out."""
+        return self._first_node("output").outputs
+
+    def _first_node(self, wanted: str) -> Node:
+        for model in self._models:
+            if not self._nodes:
+                model.lay_out()
+        if not self._nodes:
+            raise NotBuiltError(
+                explain(
+                    f"{self._where()} has no {wanted}: it was not called on a symbolic tensor.",
+                    "Call it on one, layer(ek.Input(shape=...)), or put it into a model with an "
+                    "input shape.",
+                )
+            )
+        return self._nodes[0]
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether the layer, or one around it in the evaluation under way, is not trainable."""
+        scope = current_scope()
+        return not self.trainable or (scope is not None and scope.frozen)
 
     @cached_property
     def _call_takes_training(self) -> bool:
@@ -297,14 +415,15 @@ class Layer:
 
     def _build_state(self) -> Any:
         """Returns what building changes, for `_restore_build_state`."""
-        return dict(vars(self)), list(self._own_variables)
+        return dict(vars(self)), list(self._own_variables), list(self._nodes)
 
     def _restore_build_state(self, state: Any) -> None:
         """Makes the layer as built, or as little, as it was when the state was taken."""
-        attributes, variables = state
+        attributes, variables, nodes = state
         vars(self).clear()
         vars(self).update(attributes)
         self._own_variables[:] = variables
+        self._nodes[:] = nodes
 
     def next_key(self) -> Array:
         """Returns a random key of this layer's own; each is used once."""
@@ -319,14 +438,36 @@ class Layer:
         Layers whose output shape follows from their `call` need not write this.
         """
         self.ensure_built(input_shape)
-        filled = jax.tree.map(_concrete, input_shape, is_leaf=_is_shape)
+        return self._traced_shape(input_shape, {})
+
+    def _traced_shape(self, input_shape: Any, settings: dict[str, Any]) -> Any:
+        """Returns the output's shape as tracing `call` shows it.
+
+        A size that is not known is traced with two stand-ins: what differs is not known either.
+        """
 
         def trace(inputs: Any) -> Any:
             with entered(Scope()):
-                return self(inputs)
+                return self(inputs, **settings)
 
-        output = jax.eval_shape(trace, filled)
-        return jax.tree.map(lambda leaf: (None, *leaf.shape[1:]), output)
+        def shapes_with(stand_in: int) -> Any:
+            def concrete(shape: Shape) -> jax.ShapeDtypeStruct:
+                sizes = [stand_in if n is None else n for n in shape[1:]]
+                return jax.ShapeDtypeStruct((_BATCH_STAND_IN, *sizes), jnp.float32)
+
+            filled = jax.tree.map(concrete, input_shape, is_leaf=is_shape)
+            output = jax.eval_shape(trace, filled)
+            return jax.tree.map(lambda leaf: (None, *leaf.shape[1:]), output)
+
+        first = shapes_with(_SIZE_STAND_INS[0])
+        if all(None not in shape[1:] for shape in jax.tree.leaves(input_shape, is_leaf=is_shape)):
+            return first
+        return jax.tree.map(
+            lambda a, b: tuple(m if m == n else None for m, n in zip(a, b, strict=True)),
+            first,
+            shapes_with(_SIZE_STAND_INS[1]),
+            is_leaf=is_shape,
+        )
 
     # -- names and messages ------------------------------------------------------------------
 
@@ -360,7 +501,8 @@ class Layer:
 
     def _refuse_unknown(self, unknown: dict[str, Any]) -> None:
         names = [n for n in inspect.signature(type(self).__init__).parameters if n != "self"]
-        valid = {*names, "name", "trainable", "dtype", "input_shape"} - {"kwargs", "unknown"}
+        common = {"name", "trainable", "dtype", "input_shape", "activity_regularizer"}
+        valid = {*names, *common} - {"kwargs", "unknown"}
         first = next(iter(unknown))
         raise InvalidArgumentError(
             explain(
@@ -404,7 +546,7 @@ def require_built(layer: Layer, wanted: str) -> None:
 
 
 def describe(layer: Any) -> Any:
-    """Writes an initializer or layer down for a configuration.
+    """Writes an initializer, regularizer, constraint or layer down for a configuration.
 
     A function of the user's own stays what it is: a clone can use it, and a file refuses it.
     """
@@ -441,15 +583,6 @@ def as_float(value: Array) -> Array:
 
 def _shape_of(inputs: Any) -> Any:
     return jax.tree.map(lambda leaf: (None, *leaf.shape[1:]) if leaf.ndim else (), inputs)
-
-
-def _is_shape(value: Any) -> bool:
-    return isinstance(value, tuple) and all(n is None or isinstance(n, int) for n in value)
-
-
-def _concrete(shape: Shape) -> jax.ShapeDtypeStruct:
-    sizes = tuple(_BATCH_STAND_IN if n is None else n for n in shape)
-    return jax.ShapeDtypeStruct(sizes, jnp.float32)
 
 
 def _each_once(variables: Any) -> list[Variable]:
@@ -495,7 +628,7 @@ def _checked_dtype(cls: type, dtype: Any) -> str:
     return "float32"
 
 
-def _declared_shape(cls: type, shape: Sequence[int] | int | None) -> Shape | None:
+def _declared_shape(cls: type, shape: Sequence[int | None] | int | None) -> Shape | None:
     if shape is None:
         return None
     sizes = (shape,) if isinstance(shape, int) else tuple(shape)

@@ -1,4 +1,4 @@
-"""The layers that every network starts from: Input, Dense, Flatten, Reshape, Activation."""
+"""The layers that most networks are made of: Dense, Embedding, Activation, and changes of shape."""
 
 from __future__ import annotations
 
@@ -6,56 +6,22 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from evenkeel import activations, initializers
+import jax.numpy as jnp
+import numpy as np
+
+from evenkeel import activations, constraints, initializers, regularizers
 from evenkeel.errors import (
     InvalidArgumentError,
     InvalidDataError,
     explain,
+    nearest,
     positive_integer,
+    require,
 )
+from evenkeel.layers.activation import PReLU
 from evenkeel.layers.base import Layer, Shape, as_float, describe, registry
 from evenkeel.layers.base import get as get_layer
 from evenkeel.network import Array, times
-
-
-@registry.register()
-class InputLayer(Layer):
-    """The declared shape of a network's input; computes nothing.
-
-    Args:
-        shape: The shape of one input without the batch.
-        name: The name in its model.
-
-    Example:
-        >>> InputLayer(shape=(8,)).declared_shape
-        (None, 8)
-    """
-
-    def __init__(self, shape: Sequence[int] | int, name: str | None = None, **kwargs: Any):
-        super().__init__(input_shape=shape, name=name, **kwargs)
-
-    def call(self, inputs: Array) -> Array:
-        """Returns the input."""
-        return inputs
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
-        assert self.declared_shape is not None
-        return {**super().get_config(), "shape": list(self.declared_shape[1:])}
-
-
-def Input(shape: Sequence[int] | int, name: str | None = None) -> InputLayer:  # noqa: N802  # Keras's name for it
-    """Declares the shape of a network's input, as the first item of a `Sequential`.
-
-    Args:
-        shape: The shape of one input without the batch: `(8,)` for a table of 8 columns.
-        name: A name for the input.
-
-    Example:
-        >>> Input(shape=[28, 28]).declared_shape
-        (None, 28, 28)
-    """
-    return InputLayer(shape=shape, name=name)
 
 
 @registry.register()
@@ -70,11 +36,17 @@ class Dense(Layer):
     Args:
         units: The number of units, at least 1.
         activation: A name, a function, or a layer such as `LeakyReLU(0.2)`; None is linear.
+            `"prelu"` gives the layer slopes of its own that it learns.
         use_bias: Whether to add a bias; leave it out before a batch normalization.
         kernel_initializer: The rule for the starting kernel; Glorot uniform by default, He for
             ReLU and its variants, LeCun normal for SELU.
         bias_initializer: The rule for the starting bias; zeros by default.
-        **kwargs: `name`, `trainable`, `input_shape`.
+        kernel_regularizer: A penalty on the kernel that is added to the loss, such as `"l2"`.
+        bias_regularizer: A penalty on the bias.
+        kernel_constraint: A limit that the kernel is put back into after each update, such as
+            `MaxNorm(2.0)`.
+        bias_constraint: A limit on the bias.
+        **kwargs: `name`, `trainable`, `activity_regularizer`, `input_shape`.
 
     Raises:
         InvalidArgumentError: If `units` is no positive integer or a name is unknown.
@@ -92,16 +64,22 @@ class Dense(Layer):
         use_bias: bool = True,
         kernel_initializer: Any = "glorot_uniform",
         bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
         **kwargs: Any,
     ):
-        if "input_dim" in kwargs:
-            kwargs["input_shape"] = (kwargs.pop("input_dim"),)
         super().__init__(**kwargs)
         self.units = positive_integer("Dense(units)", units)
-        self.activation = activations.get(activation)
+        self.activation = activation_from(activation)
         self.use_bias = use_bias
         self.kernel_initializer = initializers.get(kernel_initializer)
         self.bias_initializer = initializers.get(bias_initializer)
+        self.kernel_regularizer = regularizers.get(kernel_regularizer)
+        self.bias_regularizer = regularizers.get(bias_regularizer)
+        self.kernel_constraint = constraints.get(kernel_constraint)
+        self.bias_constraint = constraints.get(bias_constraint)
         self.kernel: Any = None
         self.bias: Any = None
 
@@ -131,10 +109,21 @@ class Dense(Layer):
     def build(self, input_shape: Shape) -> None:
         """Adds the kernel and the bias."""
         self.kernel = self.add_weight(
-            (input_shape[-1], self.units), self.kernel_initializer, name="kernel"
+            (input_shape[-1], self.units),
+            self.kernel_initializer,
+            name="kernel",
+            regularizer=self.kernel_regularizer,
+            constraint=self.kernel_constraint,
         )
         if self.use_bias:
-            self.bias = self.add_weight((self.units,), self.bias_initializer, name="bias")
+            self.bias = self.add_weight(
+                (self.units,),
+                self.bias_initializer,
+                name="bias",
+                regularizer=self.bias_regularizer,
+                constraint=self.bias_constraint,
+            )
+        build_activation(self.activation, (*input_shape[:-1], self.units))
 
     def call(self, inputs: Array) -> Array:
         """Computes activation(x · kernel + bias)."""
@@ -157,12 +146,11 @@ class Dense(Layer):
             "use_bias": self.use_bias,
             "kernel_initializer": describe(self.kernel_initializer),
             "bias_initializer": describe(self.bias_initializer),
+            "kernel_regularizer": describe(self.kernel_regularizer),
+            "bias_regularizer": describe(self.bias_regularizer),
+            "kernel_constraint": describe(self.kernel_constraint),
+            "bias_constraint": describe(self.bias_constraint),
         }
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Any:
-        """Rebuilds the layer from `get_config()`."""
-        return cls(**{**config, "activation": activation_from(config["activation"])})
 
 
 @registry.register()
@@ -252,6 +240,240 @@ class Reshape(Layer):
 
 
 @registry.register()
+class Permute(Layer):
+    """Puts the axes of every input in another order.
+
+    Shapes:
+        x: (batch, *sizes) → (batch, *sizes in the new order).
+
+    Args:
+        dims: The new order of the axes, counted from 1; the batch stays where it is.
+        **kwargs: `name`, `input_shape`.
+
+    Raises:
+        InvalidArgumentError: If `dims` is not an order of 1, 2, ...
+
+    Example:
+        >>> Permute((2, 1)).compute_output_shape((None, 10, 64))
+        (None, 64, 10)
+    """
+
+    def __init__(self, dims: Sequence[int], **kwargs: Any):
+        super().__init__(**kwargs)
+        self.dims = tuple(dims) if isinstance(dims, list | tuple) else ()
+        require(
+            bool(self.dims) and sorted(self.dims) == list(range(1, len(self.dims) + 1)),
+            f"Permute(dims): got {dims!r}, expected each of 1, 2, ... once.",
+            "Axes are counted from 1, the first behind the batch.",
+            "Type Permute((2, 1)) to swap the two axes of a matrix.",
+        )
+
+    def check_input_shape(self, input_shape: Shape) -> None:
+        """Refuses inputs with another number of axes."""
+        if len(input_shape) != len(self.dims) + 1:
+            raise InvalidDataError(
+                explain(
+                    f"{self._where()}: input has shape {input_shape}, expected the batch and "
+                    f"{len(self.dims)} more axes for dims={self.dims}.",
+                    "Give an order of all the axes behind the batch.",
+                )
+            )
+
+    def call(self, inputs: Array) -> Array:
+        """Transposes every input."""
+        return inputs.transpose(0, *self.dims)
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """Returns the sizes in the new order."""
+        self.check_input_shape(input_shape)
+        return (input_shape[0], *(input_shape[d] for d in self.dims))
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments."""
+        return {**super().get_config(), "dims": list(self.dims)}
+
+
+@registry.register()
+class RepeatVector(Layer):
+    """Repeats every input row n times, along a new axis.
+
+    Shapes:
+        x: (batch, features) → (batch, n, features).
+
+    Args:
+        n: How often, at least 1.
+        **kwargs: `name`, `input_shape`.
+
+    Raises:
+        InvalidArgumentError: If `n` is no positive integer.
+
+    Example:
+        >>> RepeatVector(3).compute_output_shape((None, 32))
+        (None, 3, 32)
+    """
+
+    def __init__(self, n: int, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.n = positive_integer("RepeatVector(n)", n)
+
+    def check_input_shape(self, input_shape: Shape) -> None:
+        """Refuses inputs that are no rows of features."""
+        if len(input_shape) != 2:
+            raise InvalidDataError(
+                explain(
+                    f"{self._where()}: input has shape {input_shape}, expected (batch, features).",
+                    "Put ek.layers.Flatten() before it.",
+                )
+            )
+
+    def call(self, inputs: Array) -> Array:
+        """Repeats every row."""
+        return jnp.repeat(inputs[:, None, :], self.n, axis=1)
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """Returns (batch, n, features)."""
+        self.check_input_shape(input_shape)
+        return (input_shape[0], self.n, input_shape[1])
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments."""
+        return {**super().get_config(), "n": self.n}
+
+
+@registry.register()
+class Identity(Layer):
+    """Passes its input on as it is: a place to look at, or one to fill in later.
+
+    Shapes:
+        x: (batch, *features) → the same.
+
+    Args:
+        **kwargs: `name`, `input_shape`.
+
+    Example:
+        >>> Identity()(jnp.array([[1.0, 2.0]])).tolist()
+        [[1.0, 2.0]]
+    """
+
+    def call(self, inputs: Any) -> Any:
+        """Returns the input."""
+        return inputs
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Returns the input's shape."""
+        return input_shape
+
+
+@registry.register()
+class Embedding(Layer):
+    """A learned vector for each of a number of ids, such as words or categories.
+
+        y[..., :] = embeddings[id]
+
+    Ids are whole numbers; floats that hold whole numbers are taken as well. An id outside the
+    table is refused where data comes in; one that only arises inside the network gives NaN.
+
+    Shapes:
+        x: (batch, *sizes) → (batch, *sizes, output_dim); embeddings (input_dim, output_dim).
+
+    Args:
+        input_dim: The number of ids, at least 1; ids are 0 to input_dim - 1.
+        output_dim: The length of a vector, at least 1.
+        embeddings_initializer: The rule for the starting vectors; uniform in ±0.05 by default.
+        embeddings_regularizer: A penalty on all vectors that is added to the loss.
+        embeddings_constraint: A limit that the vectors are put back into after each update.
+        **kwargs: `name`, `trainable`, `activity_regularizer`, `input_shape`. There are no masks;
+            `mask_zero` is refused.
+
+    Raises:
+        InvalidArgumentError: If a size is no positive integer, or `mask_zero` is asked for.
+
+    Example:
+        >>> Embedding(1000, 16)(jnp.array([[4, 20]])).shape
+        (1, 2, 16)
+    """
+
+    def __init__(
+        self,
+        input_dim: int,
+        output_dim: int,
+        embeddings_initializer: Any = "uniform",
+        embeddings_regularizer: Any = None,
+        embeddings_constraint: Any = None,
+        **kwargs: Any,
+    ):
+        require(
+            not kwargs.pop("mask_zero", False),
+            "Embedding(mask_zero): got True, expected False.",
+            "Layers here pass no masks on, so that id 0 would count like any other.",
+            "Leave mask_zero out.",
+        )
+        super().__init__(**kwargs)
+        self.input_dim = positive_integer("Embedding(input_dim)", input_dim)
+        self.output_dim = positive_integer("Embedding(output_dim)", output_dim)
+        self.embeddings_initializer = initializers.get(embeddings_initializer)
+        self.embeddings_regularizer = regularizers.get(embeddings_regularizer)
+        self.embeddings_constraint = constraints.get(embeddings_constraint)
+
+    def check_values(self, x: Any) -> None:
+        """Raises `InvalidDataError` where an id of a batch on the host is not in the table.
+
+        Args:
+            x: The ids, an array (rows, ...).
+        """
+        ids = np.asarray(x)
+        wrong = (ids < 0) | (ids > self.input_dim - 1) | (ids != np.floor(ids))
+        if not wrong.any():
+            return
+        where = [int(n) for n in np.argwhere(wrong)[0]]
+        value = ids[tuple(where)]
+        column = f", column {', '.join(str(n) for n in where[1:])}" if len(where) > 1 else ""
+        raise InvalidDataError(
+            explain(
+                f"{self._where()}: row {where[0]}{column} holds {value.item()!r}, expected whole "
+                f"numbers from 0 to {self.input_dim - 1}"
+                f" ({int(wrong.sum())} of {ids.size} values are not).",
+                f"Type Embedding(input_dim={int(ids.max()) + 1}, ...), or number the ids from 0."
+                if np.isfinite(ids).all() and ids.min() >= 0 and value == np.floor(value)
+                else "Number the ids from 0.",
+            )
+        )
+
+    def build(self, input_shape: Shape) -> None:
+        """Adds the table of vectors."""
+        self.embeddings = self.add_weight(
+            (self.input_dim, self.output_dim),
+            self.embeddings_initializer,
+            name="embeddings",
+            regularizer=self.embeddings_regularizer,
+            constraint=self.embeddings_constraint,
+        )
+
+    def call(self, inputs: Array) -> Array:
+        """Looks the vectors up."""
+        ids = inputs.astype(jnp.int32)
+        # A compiled program cannot raise; NaN is at least seen, another id's vector would not be.
+        return self.embeddings.value.at[ids].get(
+            mode="fill", fill_value=jnp.nan, wrap_negative_indices=False
+        )
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """Appends the length of a vector."""
+        return (*input_shape, self.output_dim)
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments."""
+        return {
+            **super().get_config(),
+            "input_dim": self.input_dim,
+            "output_dim": self.output_dim,
+            "embeddings_initializer": describe(self.embeddings_initializer),
+            "embeddings_regularizer": describe(self.embeddings_regularizer),
+            "embeddings_constraint": describe(self.embeddings_constraint),
+        }
+
+
+@registry.register()
 class Activation(Layer):
     """An activation as a layer of its own, for example behind a batch normalization.
 
@@ -259,7 +481,7 @@ class Activation(Layer):
         x: (batch, *features) → the same.
 
     Args:
-        activation: A name or a function.
+        activation: A name, a function, or a layer; `"prelu"` makes a new one.
         **kwargs: `name`, `input_shape`.
 
     Example:
@@ -269,20 +491,23 @@ class Activation(Layer):
 
     def __init__(self, activation: Any, **kwargs: Any):
         super().__init__(**kwargs)
-        self.activation = activations.get(activation)
+        self.activation = activation_from(activation)
+
+    def build(self, input_shape: Shape) -> None:
+        """Builds the activation, if it is a layer."""
+        build_activation(self.activation, input_shape)
 
     def call(self, inputs: Array) -> Array:
         """Applies the activation."""
         return self.activation(as_float(inputs))
 
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """Returns the input's shape."""
+        return input_shape
+
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
         return {**super().get_config(), "activation": describe_activation(self.activation)}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Any:
-        """Rebuilds the layer from `get_config()`."""
-        return cls(**{**config, "activation": activation_from(config["activation"])})
 
 
 def describe_activation(activation: Any) -> Any:
@@ -290,8 +515,39 @@ def describe_activation(activation: Any) -> Any:
     return activations.name_of(activation) or describe(activation)
 
 
-def activation_from(description: Any) -> Any:
-    """Returns the activation that `describe_activation` wrote down."""
-    if isinstance(description, dict):
-        return get_layer(description)
-    return activations.get(description)
+# Activations with weights of their own: their name stands for a new layer, each time it is used.
+_LEARNED = {"prelu": PReLU}
+
+
+def activation_from(identifier: Any) -> Any:
+    """Returns the activation that a name, configuration, function or layer stands for.
+
+    Args:
+        identifier: Whatever `activations.get` takes, a layer's configuration as
+            `describe_activation` wrote it down, or `"prelu"`, which gives a new layer.
+
+    Raises:
+        InvalidArgumentError: If there is no such activation; the nearest name is offered.
+    """
+    if isinstance(identifier, dict):
+        return get_layer(identifier)
+    if isinstance(identifier, type) and issubclass(identifier, Layer):
+        return identifier()
+    if not isinstance(identifier, str):
+        return activations.get(identifier)
+    learned = _LEARNED.get(identifier.lower().replace("_", ""))
+    if learned is not None:
+        return learned()
+    try:
+        return activations.get(identifier)
+    except InvalidArgumentError:
+        known = [*activations.registry.names, *_LEARNED]
+        raise InvalidArgumentError(
+            explain(f"Unknown activation {identifier!r}.", nearest(identifier, known))
+        ) from None
+
+
+def build_activation(activation: Any, shape: Shape) -> None:
+    """Builds an activation that is a layer, for what will come in."""
+    if isinstance(activation, Layer):
+        activation.ensure_built(shape)

@@ -7,10 +7,11 @@ from typing import Any
 
 from evenkeel import saving
 from evenkeel.errors import InvalidArgumentError, explain
+from evenkeel.models.functional import Functional
 from evenkeel.models.model import Model
 from evenkeel.models.sequential import Sequential
 
-__all__ = ["Model", "Sequential", "clone_model", "load_model"]
+__all__ = ["Functional", "Model", "Sequential", "clone_model", "load_model"]
 
 
 def load_model(

@@ -10,7 +10,6 @@ import contextlib
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +18,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from evenkeel import losses, optimizers, saving
+from evenkeel import optimizers, saving
 from evenkeel.engine import fit as engine
-from evenkeel.engine import intake
-from evenkeel.engine.feed import ArrayFeed, Feed, StreamFeed
+from evenkeel.engine.feed import ArrayFeed, Feed
 from evenkeel.engine.history import History
 from evenkeel.engine.hooks import CallbackList
+from evenkeel.engine.objective import PENALTY, Head, targets_of
 from evenkeel.engine.plan import Plan
 from evenkeel.engine.predict import draws_randomness, forward_program, predict
 from evenkeel.engine.step import Batch
@@ -32,37 +31,47 @@ from evenkeel.engine.telemetry import LEVELS, Level
 from evenkeel.errors import (
     EvenkeelWarning,
     InvalidArgumentError,
-    InvalidDataError,
     NotCompiledError,
     explain,
     integer_at_least,
     nearest,
-    number_in,
     positive_integer,
 )
 from evenkeel.layers.base import Layer, require_built
+from evenkeel.layers.symbolic import is_symbolic
 from evenkeel.metrics import Metric, fitting_accuracy
-from evenkeel.metrics import get as get_metric
-from evenkeel.network import Array, current_scope
+from evenkeel.models.advice import warn_about_outputs
+from evenkeel.models.declared import Declared
+from evenkeel.models.reading import (
+    INFERENCE_ROWS,
+    Reader,
+    inference_feed,
+    refuse_for_arrays,
+    refuse_for_batches,
+    require_iterable,
+    rows_at_a_time,
+)
+from evenkeel.network import current_scope, is_shape
 from evenkeel.randomness import next_seed
 from evenkeel.report.progress import display_for
 from evenkeel.report.text import summary_of
 
-# Rows at a time where nothing is learned from them: large enough to keep all cores busy.
-_INFERENCE_ROWS = 1024
 # Programs of past plans that are kept, so that freezing and unfreezing compiles once each.
 _PLANS_KEPT = 8
-# Whole numbers with more different values than this are taken for a regression's targets.
-_MOST_CLASSES = 100
 
 
 class Model(Layer):
     """A network that can be compiled, trained, evaluated, used and saved.
 
-    Build one as `Sequential([...])`, or subclass `Model` with layers as attributes and a `call`.
+    Build one as `Sequential([...])`; as `Model(inputs, outputs)` between symbolic tensors, which
+    gives a `Functional` model; or subclass `Model` with layers as attributes and a `call`.
 
     Args:
-        **kwargs: `name`, `trainable`.
+        *args: `inputs` and `outputs` of a functional model.
+        **kwargs: `name`, `trainable`; `inputs` and `outputs` of a functional model.
+
+    Raises:
+        InvalidArgumentError: If an argument is unknown or impossible.
 
     Example:
         >>> from evenkeel.layers import Dense
@@ -77,12 +86,26 @@ class Model(Layer):
         (2, 1)
     """
 
-    def __init__(self, **kwargs: Any):
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        """Makes a `Functional` where inputs and outputs are given."""
+        if cls is Model and (args or {"inputs", "outputs"} & set(kwargs)):
+            from evenkeel.models.functional import Functional
+
+            return super().__new__(Functional)
+        return super().__new__(cls)
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        if args or {"inputs", "outputs"} & set(kwargs):
+            raise InvalidArgumentError(
+                explain(
+                    f"{type(self).__name__} passes inputs and outputs on to Model, which takes "
+                    "them only when it is called itself.",
+                    f"Write class {type(self).__name__}(ek.models.Functional), or give it a call.",
+                )
+            )
         super().__init__(**kwargs)
         self.optimizer: optimizers.Optimizer | None = None
-        self.loss: losses.Loss | None = None
-        self.metrics: tuple[Metric, ...] = ()
-        self.weighted_metrics: frozenset[str] = frozenset()
+        self.declared: Declared | None = None
         self.history: History | None = None
         self.stop_training = False
         self._programs: dict[Any, engine.Programs] = {}
@@ -132,6 +155,50 @@ class Model(Layer):
         )
 
     @property
+    def input_names(self) -> Any:
+        """The names of the inputs in the form in which `call` takes them, as far as it is known."""
+        if self.build_shape is None:
+            return None
+        if isinstance(self.build_shape, dict):
+            return {name: name for name in self.build_shape}
+        if is_shape(self.build_shape):
+            return "input"
+        return [str(n) for n in range(len(self.build_shape))]
+
+    @property
+    def output_names(self) -> list[str]:
+        """The names of the outputs, by which losses and targets in a dict find them."""
+        shape = self.output_shape
+        if isinstance(shape, dict):
+            return sorted(shape)
+        count = len(jax.tree.leaves(shape, is_leaf=is_shape))
+        return [f"output_{n + 1}" for n in range(count)]
+
+    def lay_out(self) -> None:
+        """Applies the layers to symbolic tensors, if that is possible; most models cannot be."""
+
+    def last_layers(self) -> list[Layer]:
+        """Returns the layer that each output leaves, as far as it is known."""
+        return []
+
+    @property
+    def loss(self) -> Any:
+        """The loss, or a list or dict of losses, that `compile` was given; None before."""
+        return None if self.declared is None else self.declared.loss
+
+    @property
+    def metrics(self) -> list[Metric]:
+        """The metrics that `compile` was given, in order."""
+        if self.declared is None or not self.built:
+            return [] if self.declared is None else self.declared.all_metrics()
+        return [metric for head in self.heads() for metric in head.metrics]
+
+    def heads(self) -> tuple[Head, ...]:
+        """Returns what `compile` asked of each output."""
+        assert self.declared is not None
+        return self.declared.heads(self.output_names)
+
+    @property
     def input_shape(self) -> Any:
         """The shape of the inputs, the batch as None."""
         require_built(self, "The input shape")
@@ -156,8 +223,9 @@ class Model(Layer):
 
     def compile(
         self,
-        optimizer: Any,
-        loss: Any,
+        optimizer: Any = "rmsprop",
+        loss: Any = None,
+        loss_weights: Any = None,
         metrics: Any = None,
         weighted_metrics: Any = None,
         telemetry: Level = "off",
@@ -166,9 +234,12 @@ class Model(Layer):
 
         Args:
             optimizer: A name, an optimizer, or any optax transformation.
-            loss: A name, a loss, or a function of (y_true, y_pred).
-            metrics: A name, a metric, or a list of them. "accuracy" becomes the kind that fits.
-                Every row counts once, as in Keras, also where rows have weights.
+            loss: A name, a loss, or a function of (y_true, y_pred). With several outputs one for
+                all, a list in their order, or a dict by their names; None leaves an output alone.
+            loss_weights: The factor on each output's loss, a list or a dict; 1 when None.
+            metrics: A name, a metric, or a list of them; with several outputs a list of lists or
+                a dict. "accuracy" becomes the kind that fits. Every row counts once, as in Keras,
+                also where rows have weights.
             weighted_metrics: The same, for metrics that take the rows' weights into account.
             telemetry: How closely `fit` looks inside: "off", "economy" (norms of gradients,
                 weights and updates) or "full" (activations as well). Samples are in
@@ -183,25 +254,17 @@ class Model(Layer):
             >>> model = Sequential([Dense(1)])
             >>> model.compile(optimizer="sgd", loss="mse", metrics=["mae"])
         """
-        weighted = tuple(get_metric(metric) for metric in _as_list(weighted_metrics))
-        found = (*(get_metric(metric) for metric in _as_list(metrics)), *weighted)
-        names = [metric.name for metric in found]
-        twice = sorted({name for name in names if names.count(name) > 1 or name == "loss"})
-        if twice:
-            raise InvalidArgumentError(
-                explain(
-                    f"compile: two metrics are named {twice[0]!r}.",
-                    "Give one of them another name, for example AUC(name='auc_1').",
-                )
-            )
+        declared = Declared.of(loss, loss_weights, metrics, weighted_metrics)
+        if self.built:
+            declared.heads(self.output_names)
         if telemetry not in LEVELS:
             raise InvalidArgumentError(
                 explain(f"compile(telemetry): got {telemetry!r}.", nearest(str(telemetry), LEVELS))
             )
-        new_optimizer, new_loss = optimizers.get(optimizer), losses.get(loss)
+        new_optimizer = optimizers.get(optimizer)
         new_optimizer.claim(self)
-        self.optimizer, self.loss, self.metrics = new_optimizer, new_loss, found
-        self.weighted_metrics = frozenset(metric.name for metric in weighted)
+        self.optimizer, self.declared = new_optimizer, declared
+        self._outputs_were_judged = False
         self._telemetry: Level = telemetry
         self._programs.clear()
 
@@ -258,20 +321,21 @@ class Model(Layer):
         epochs = integer_at_least(1, "fit(epochs)", epochs)
         initial_epoch = integer_at_least(0, "fit(initial_epoch)", initial_epoch)
         validation_freq = positive_integer("fit(validation_freq)", validation_freq)
-        rows_a_step = _rows("fit(batch_size)", batch_size, 32)
+        rows_a_step = rows_at_a_time("fit(batch_size)", batch_size, 32)
         display = display_for(verbose)
-        with self._left_as_it_was():
-            train, held_out = self._training_data(
+        reader = Reader(self)
+        with self.left_as_it_was():
+            train, held_out = reader.training(
                 x, y, sample_weight, class_weight, validation_split, validation_data
             )
             if train is None:
-                _refuse_for_batches(batch_size=batch_size)
-                feed: Feed = self._stream(x, class_weight, steps_per_epoch)
+                refuse_for_batches(batch_size=batch_size)
+                feed: Feed = reader.stream(x, class_weight, steps_per_epoch)
             else:
-                _refuse_for_arrays(steps_per_epoch=steps_per_epoch)
+                refuse_for_arrays(steps_per_epoch=steps_per_epoch)
                 feed = ArrayFeed(train, rows_a_step, next_seed() if shuffle else None)
             programs = self._programs_for(feed.sample())
-            validation = self._validation_feed(held_out, validation_data, validation_batch_size)
+            validation = reader.validation(held_out, validation_data, validation_batch_size)
         params = {
             "epochs": epochs,
             "steps": feed.steps,
@@ -298,134 +362,37 @@ class Model(Layer):
             should_stop=lambda: self.stop_training,
         ).go()
 
-    def _training_data(
-        self, x: Any, y: Any, sample_weight: Any, class_weight: Any, split: float, held_out: Any
-    ) -> tuple[Batch | None, Batch | None]:
-        """Checks arrays and cuts off the validation rows; (None, None) for an iterable."""
-        split = number_in("fit(validation_split)", split, 0, 1, high_open=True)
-        if y is None:
-            _require_iterable(x)
-            if split or sample_weight is not None:
-                raise InvalidArgumentError(
-                    explain(
-                        "fit: validation_split and sample_weight need arrays, and x is an "
-                        "iterable of batches.",
-                        "Give validation_data=..., and yield (x, y, sample_weight).",
-                    )
-                )
-            return None, None
-        data = self._checked(x, y, sample_weight)
-        if not split or held_out is not None:
-            return self._with_class_weight(data, class_weight), None
-        cut = int(data.rows * (1 - split))
-        if cut < 1:
-            raise InvalidArgumentError(
-                explain(
-                    f"fit(validation_split): {split:g} of {data.rows} rows leaves none to "
-                    "train on.",
-                    "Give a smaller fraction, or more rows.",
-                )
-            )
-        _warn_if_ordered(y, cut)
-        first, last = (
-            jax.tree.map(lambda a, s=s: a[s], data) for s in (slice(cut), slice(cut, None))
-        )
-        return self._with_class_weight(first, class_weight), last
-
-    @staticmethod
-    def _with_class_weight(data: Batch, class_weight: Any) -> Batch:
-        weight = intake.weights(None, class_weight, data.y, data.rows)
-        if weight is None:
-            return data
-        return replace(data, weight=weight if data.weight is None else weight * data.weight)
-
-    def _checked(
-        self,
-        x: Any,
-        y: Any,
-        sample_weight: Any = None,
-        class_weight: Any = None,
-        prefix: str = "",
-        is_batch: bool = False,
-    ) -> Batch:
-        """Turns rows of data into a batch that fits the network and the loss, or refuses."""
-        assert self.loss is not None
-        rows = intake.inputs(x, f"{prefix}x")
-        y_rows = intake.targets(y, len(rows), f"{prefix}y", f"{prefix}x")
-        weight = intake.weights(sample_weight, class_weight, y_rows, len(rows), is_batch=is_batch)
-        self._build_for(rows)
-        y_rows = intake.check_targets(self.loss, y_rows, self.output_shape)
-        return Batch(x=rows, y=y_rows, weight=weight)
-
     @contextlib.contextmanager
-    def _left_as_it_was(self) -> Iterator[None]:
-        """Forgets again what was built inside, if what is inside is refused."""
+    def left_as_it_was(self, always: bool = False) -> Iterator[None]:
+        """Forgets again what was built inside, if what is inside is refused, or always."""
         states = [(layer, layer._build_state()) for layer in self.tree()]
+        is_kept = False
         try:
             yield
-        except Exception:
-            for layer, state in states:
-                layer._restore_build_state(state)
-            raise
-
-    def _build_for(self, x: np.ndarray) -> None:
-        intake.check_inputs(self, x)
-        self.ensure_built((None, *x.shape[1:]))
-
-    def _stream(
-        self, batches: Any, class_weight: Any, steps: int | None, name: str = "x"
-    ) -> StreamFeed:
-        def check(item: Any) -> Batch:
-            if not isinstance(item, list | tuple) or len(item) not in (2, 3):
-                raise InvalidDataError(
-                    explain(
-                        f"{name}, an iterable of batches, yielded {type(item).__name__}, expected "
-                        "(x, y) or (x, y, sample_weight).",
-                        "If x is not an iterable of batches, give the targets: fit(x, y).",
-                    )
-                )
-            return self._checked(
-                item[0], item[1], *item[2:3], class_weight=class_weight, is_batch=True
-            )
-
-        limit = None if steps is None else positive_integer("fit(steps_per_epoch)", steps)
-        return StreamFeed(batches, check, limit, name)
-
-    def _validation_feed(
-        self, held_out: Batch | None, given: Any, batch_size: int | None
-    ) -> Feed | None:
-        if given is not None:
-            if not isinstance(given, list | tuple):
-                return self._stream(given, None, None, "validation_data")
-            if len(given) not in (2, 3):
-                raise InvalidArgumentError(
-                    explain(
-                        f"fit(validation_data): got {len(given)} parts, expected (x, y) or "
-                        "(x, y, sample_weight).",
-                        "Type validation_data=(x_valid, y_valid).",
-                    )
-                )
-            held_out = self._checked(given[0], given[1], *given[2:3], prefix="validation_data ")
-        return None if held_out is None else self._inference_feed(held_out, batch_size)
-
-    @staticmethod
-    def _inference_feed(data: Batch, batch_size: int | None) -> ArrayFeed:
-        return ArrayFeed(data, _rows("batch_size", batch_size, _INFERENCE_ROWS))
+            is_kept = not always
+        finally:
+            if not is_kept:
+                for layer, state in states:
+                    layer._restore_build_state(state)
 
     def _programs_for(self, sample: Batch) -> engine.Programs:
         """Returns the compiled programs for the model as it stands now."""
-        assert self.loss is not None
+        heads = self.heads()
+        if not self._outputs_were_judged:
+            warn_about_outputs(self, heads)
+            self._outputs_were_judged = True
+        shapes = jax.tree.leaves(self.output_shape, is_leaf=is_shape)
         fitted = tuple(
-            fitting_accuracy(metric, sample.y.shape, self.output_shape, self.loss)
-            for metric in self.metrics
+            replace(
+                head,
+                metrics=tuple(
+                    fitting_accuracy(metric, target.shape, shape, head.loss)
+                    for metric in head.metrics
+                ),
+            )
+            for head, target, shape in zip(heads, targets_of(sample.y, heads), shapes, strict=True)
         )
-        plan = Plan.of(
-            self,
-            loss=self.loss,
-            metrics=fitted,
-            weighted=self.weighted_metrics,
-            optimizer=self.optimizer,
-        )
+        plan = Plan.of(self, heads=fitted, optimizer=self.optimizer)
         key = plan.fingerprint
         if key not in self._programs:
             while len(self._programs) >= _PLANS_KEPT:
@@ -461,19 +428,18 @@ class Model(Layer):
         """
         self._require_compiled("evaluate")
         display = display_for(verbose)
-        with self._left_as_it_was():
+        with self.left_as_it_was():
+            reader = Reader(self)
             if y is None:
-                _require_iterable(x)
-                _refuse_for_batches(batch_size=batch_size)
-                feed: Feed = self._stream(x, None, None)
+                require_iterable(x)
+                refuse_for_batches(batch_size=batch_size)
+                feed: Feed = reader.stream(x, None, None)
             else:
-                feed = self._inference_feed(self._checked(x, y, sample_weight), batch_size)
+                feed = inference_feed(reader.batch(x, y, sample_weight), batch_size)
             programs = self._programs_for(feed.sample())
         listeners = CallbackList([*_as_list(callbacks), *display], self, {"steps": feed.steps})
         logs = engine.evaluate(programs, feed, listeners)
-        if return_dict:
-            return logs
-        return list(logs.values()) if len(logs) > 1 else logs["loss"]
+        return _answer(logs, return_dict)
 
     def predict(
         self,
@@ -494,10 +460,10 @@ class Model(Layer):
             A NumPy array, one row for each input row.
         """
         display_for(verbose)
-        size = _rows("predict(batch_size)", batch_size, _INFERENCE_ROWS)
-        rows = intake.inputs(x)
-        with self._left_as_it_was():
-            self._build_for(rows)
+        size = rows_at_a_time("predict(batch_size)", batch_size, INFERENCE_ROWS)
+        x = self._with_batch_axis(x)
+        with self.left_as_it_was():
+            rows = Reader(self).inputs(x)
         listeners = CallbackList(_as_list(callbacks), self, {})
         listeners.call("on_predict_begin", {})
         outputs = predict(lambda part: self._run_forward(part, False), rows, size, listeners)
@@ -506,7 +472,21 @@ class Model(Layer):
 
     def predict_on_batch(self, x: Any) -> np.ndarray:
         """Returns the outputs for one batch."""
-        return self.predict(x, batch_size=len(x))
+        return self.predict(x)
+
+    def _with_batch_axis(self, x: Any) -> Any:
+        """Takes a single row for a batch of one, and says so."""
+        shape = self.build_shape
+        is_single = is_shape(shape) and getattr(x, "shape", None) == shape[1:]
+        if not is_single or len(shape) < 3:
+            return x
+        warnings.warn(
+            f"predict: x has the shape {shape[1:]} of a single row, and is taken for a batch of "
+            "one. Type predict(x[None]), or x[:1] of an array of rows.",
+            EvenkeelWarning,
+            stacklevel=3,
+        )
+        return np.asarray(x)[None]
 
     def train_on_batch(
         self,
@@ -526,8 +506,8 @@ class Model(Layer):
             return_dict: Whether to return a dict by name rather than a list.
         """
         self._require_compiled("train_on_batch")
-        with self._left_as_it_was():
-            data = self._checked(x, y, sample_weight, class_weight, is_batch=True)
+        with self.left_as_it_was():
+            data = Reader(self).batch(x, y, sample_weight, class_weight, is_batch=True)
             programs = self._programs_for(data)
         history = engine.Run(
             programs=programs,
@@ -543,9 +523,7 @@ class Model(Layer):
             should_stop=lambda: False,
         ).go()
         logs = {name: values[-1] for name, values in history.history.items()}
-        if return_dict:
-            return logs
-        return list(logs.values()) if len(logs) > 1 else logs["loss"]
+        return _answer(logs, return_dict)
 
     def test_on_batch(
         self, x: Any, y: Any, sample_weight: Any = None, return_dict: bool = False
@@ -554,7 +532,6 @@ class Model(Layer):
         return self.evaluate(
             x,
             y,
-            batch_size=len(x),
             verbose=0,
             sample_weight=sample_weight,
             return_dict=return_dict,
@@ -570,14 +547,15 @@ class Model(Layer):
                 averages stay as they are all the same.
             **kwargs: Whatever else `call` takes.
         """
-        if current_scope() is not None or args or kwargs or isinstance(inputs, Tracer):
+        is_inside = current_scope() is not None or is_symbolic(inputs)
+        is_traced = any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(inputs))
+        if is_inside or is_traced or args or kwargs:
             return super().__call__(inputs, *args, training=training, **kwargs)
-        rows = intake.inputs(inputs)
-        with self._left_as_it_was():
-            self._build_for(rows)
-        return self._run_forward(jnp.asarray(rows), bool(training))
+        with self.left_as_it_was():
+            rows = Reader(self).inputs(inputs)
+        return self._run_forward(jax.tree.map(jnp.asarray, rows), bool(training))
 
-    def _run_forward(self, x: Array, training: bool) -> Array:
+    def _run_forward(self, x: Any, training: bool) -> Any:
         plan = Plan.of(self)
         name = (plan.fingerprint, training)
         if name not in self._forward:
@@ -611,8 +589,35 @@ class Model(Layer):
         require_built(self, "The set of weights")
         saving.save_model(self, Path(path), overwrite=overwrite, include_compile=include_compile)
 
+    def save_weights(self, path: str | Path, overwrite: bool = True) -> None:
+        """Writes the weights alone to a file, in the safetensors format whatever its name.
+
+        Args:
+            path: Where to; the folder must exist.
+            overwrite: Whether an existing file may be replaced.
+
+        Raises:
+            FileExistsError: If the file exists and may not be replaced.
+        """
+        require_built(self, "The set of weights")
+        saving.save_weights(self, Path(path), overwrite=overwrite)
+
+    def load_weights(self, path: str | Path) -> None:
+        """Reads weights, which `save_weights` or `save` wrote, into this model, all or none.
+
+        Args:
+            path: The file.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            FileRefusedError: If it is damaged, or a name or shape in it is not the model's; the
+                weights are then left as they were.
+        """
+        require_built(self, "The set of weights")
+        saving.load_weights(self, Path(path))
+
     def _require_compiled(self, act: str) -> None:
-        if self.loss is None or self.optimizer is None:
+        if self.declared is None or self.optimizer is None:
             raise NotCompiledError(
                 explain(
                     f"{act}: the model {self.name!r} was not compiled, so it has no loss.",
@@ -628,60 +633,16 @@ def _as_list(given: Any) -> list[Any]:
     return list(given) if isinstance(given, list | tuple) else [given]
 
 
-def _rows(where: str, asked: int | None, default: int) -> int:
-    return default if asked is None else positive_integer(where, asked)
+def _answer(logs: dict[str, float], return_dict: bool) -> Any:
+    """Returns logs as `evaluate` and the like do: all as a dict, or as Keras's list without names.
 
-
-def _refuse_for(data: str, advice: str, **arguments: Any) -> None:
-    """Refuses arguments that mean nothing for this kind of data."""
-    for name, value in arguments.items():
-        if value is not None:
-            raise InvalidArgumentError(
-                explain(f"{name}: got {value!r}, which means nothing for {data}.", advice)
-            )
-
-
-_refuse_for_batches = partial(
-    _refuse_for, "an iterable of batches", "Leave it out, and set it where the batches are made."
-)
-_refuse_for_arrays = partial(
-    _refuse_for, "arrays, of which every row is used", "Leave it out, or give x[:n] and y[:n]."
-)
-
-
-def _require_iterable(x: Any) -> None:
-    is_array = hasattr(x, "__array__") or hasattr(x, "shape")
-    if is_array or not hasattr(x, "__iter__"):
-        raise InvalidDataError(
-            explain(
-                f"y is missing: x is {type(x).__name__} and holds inputs only.",
-                "Type fit(x, y), or give an iterable of (x, y) batches.",
-            )
-        )
-
-
-def _warn_if_ordered(y: Any, cut: int) -> None:
-    """Warns when the rows, of which those from `cut` are kept back, are ordered by class."""
-    labels = np.asarray(y)
-    labels = labels.argmax(axis=-1) if labels.ndim == 2 and labels.shape[1] > 1 else labels.ravel()
-    values = np.unique(labels)
-    if not 2 <= len(values) <= _MOST_CLASSES or (values != np.floor(values)).any():
-        return
-    steps = np.diff(labels.astype(np.float64))
-    unseen = sorted(set(labels[cut:].tolist()) - set(labels[:cut].tolist()))
-    if unseen or (steps >= 0).all() or (steps <= 0).all():
-        lacking = f"; the training rows lack the classes {unseen[:10]}" if unseen else ""
-        warnings.warn(
-            explain(
-                f"fit(validation_split): the rows are ordered by class{lacking}.",
-                "The last rows are kept back for validation before shuffling, so that training "
-                "and validation see different classes.",
-                "Shuffle x and y together first, or use scikit-learn's train_test_split with "
-                "stratify=y.",
-            ),
-            EvenkeelWarning,
-            stacklevel=4,
-        )
+    The penalty, which Keras does not name, is left out of the list, so that each number keeps its
+    place.
+    """
+    if return_dict:
+        return logs
+    values = [value for name, value in logs.items() if name != PENALTY]
+    return values if len(values) > 1 else values[0]
 
 
 def _say_that_batches_are_slow(names: list[str]) -> None:

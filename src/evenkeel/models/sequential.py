@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from evenkeel.errors import InvalidArgumentError, explain
-from evenkeel.layers.base import Layer, get, registry
-from evenkeel.layers.core import InputLayer
+from evenkeel.layers.base import Layer, get, registry, require_built
+from evenkeel.layers.input import Input, InputLayer
+from evenkeel.layers.symbolic import SymbolicTensor, tensors_in
 from evenkeel.models.model import Model
-from evenkeel.network import Array
 from evenkeel.registry import serialize
 
 
@@ -43,6 +43,7 @@ class Sequential(Model):
         super().__init__(name=name, **kwargs)
         self._stack: list[Layer] = []
         self._input: InputLayer | None = None
+        self._laid_out: tuple[Any, Any] | None = None
         for layer in layers or []:
             self._append(layer)
         self._build_if_known()
@@ -65,6 +66,7 @@ class Sequential(Model):
                 explain(f"{self.name!r} has no layers to pop.", "Add one with model.add(layer).")
             )
         layer = self._stack.pop()
+        self._laid_out = None
         layer._models.discard(self)
         return layer
 
@@ -81,7 +83,7 @@ class Sequential(Model):
         self.built = True
         self.build_shape = tuple(input_shape)
 
-    def call(self, inputs: Array) -> Array:
+    def call(self, inputs: Any) -> Any:
         """Passes the inputs through all layers."""
         for layer in self._stack:
             inputs = layer(inputs)
@@ -94,7 +96,65 @@ class Sequential(Model):
             shape = layer.compute_output_shape(shape)
         return shape
 
+    def check_values(self, inputs: Any) -> None:
+        """Has the first layer look at the inputs' values."""
+        if self._stack:
+            self._stack[0].check_values(inputs)
+
+    def last_layers(self) -> list[Layer]:
+        """Returns the top layer, or that of a model on top."""
+        if not self._stack:
+            return []
+        top = self._stack[-1]
+        return top.last_layers() if isinstance(top, Model) else [top]
+
+    # -- as symbolic tensors -----------------------------------------------------------------
+
+    @property
+    def input_names(self) -> Any:
+        """The name of the input."""
+        return "input" if self._input is None else self._input.name
+
+    @property
+    def output_names(self) -> list[str]:
+        """The name of the output: that of the top layer."""
+        return [self._stack[-1].name] if self._stack else [self.name]
+
+    def lay_out(self) -> None:
+        """Applies the layers to a symbolic input, so that each has an `input` and an `output`."""
+        require_built(self, "The symbolic output")
+        if self._laid_out is None:
+            assert self.build_shape is not None
+            tensor = Input(self.build_shape[1:]) if self._input is None else self._input.output
+            self._laid_out = (tensor, self.call(tensor))
+
+    @property
+    def input(self) -> Any:
+        """The symbolic input of the stack."""
+        self.lay_out()
+        assert self._laid_out is not None
+        return self._laid_out[0]
+
+    @property
+    def output(self) -> Any:
+        """The symbolic output of the stack, to build further networks on."""
+        self.lay_out()
+        assert self._laid_out is not None
+        return self._laid_out[1]
+
+    @property
+    def inputs(self) -> list[SymbolicTensor]:
+        """The symbolic input, in a list."""
+        return tensors_in(self.input)
+
+    @property
+    def outputs(self) -> list[SymbolicTensor]:
+        """The symbolic output, in a list."""
+        return tensors_in(self.output)
+
     def _append(self, layer: Any) -> None:
+        if isinstance(layer, SymbolicTensor) and isinstance(layer.node.layer, InputLayer):
+            layer = layer.node.layer
         if not isinstance(layer, Layer):
             raise InvalidArgumentError(
                 explain(
@@ -125,6 +185,7 @@ class Sequential(Model):
             )
         layer.adopt_name(self, {known.name for known in self._stack})
         self._stack.append(layer)
+        self._laid_out = None
 
     def _build_if_known(self) -> None:
         shape = self._known_input_shape()

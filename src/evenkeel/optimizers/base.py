@@ -1,33 +1,41 @@
-"""The optimizer: a pair of pure functions, `init` and `update`, and the settings around it.
+"""The optimizer: a pair of pure functions, `init` and `update`, and what stands around it.
 
 `init(params)` returns the slots (momenta and the like); `update(gradients, slots, params, rate,
 step)` returns what to add to the parameters, and the next slots. Parameters, gradients and
 slots are dicts by variable path, so that a slot survives when other variables freeze. The
 learning rate is an input of every step, not a constant in it: changing it recompiles nothing.
+
+The engine calls `start`, `advance` and `finished`, which are the pair with its surroundings:
+clipping, weight decay, averaging and accumulation (`surroundings`), and the rate of the step
+(`schedules`).
 """
 
 from __future__ import annotations
 
 import math
+import re
+import warnings
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, Protocol
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from evenkeel.errors import InvalidArgumentError, explain, nearest, number_in
+from evenkeel.errors import EvenkeelWarning, InvalidArgumentError, explain, number_in
 from evenkeel.network import Array
-from evenkeel.registry import Registry, snake_case
+from evenkeel.optimizers import schedules
+from evenkeel.optimizers.surroundings import DEFAULTS, Params, Slots, Surroundings
+from evenkeel.registry import Registry, serialize, snake_case
 
 registry: Registry[Optimizer] = Registry("optimizer")
-Params = dict[str, Array]
-Slots = Any
 
 
 class Schedule(Protocol):
     """A learning rate that depends on the step: called with a traced step count from 0.
+
+    `ek.optimizers.schedules` has the usual ones. A function is one, too.
 
     Example:
         >>> def halving(step):
@@ -75,11 +83,31 @@ class Optimizer:
     """The contract of every optimizer: settings, and the pure pair `init` and `update`.
 
     Subclass it, list the constructor's settings in `_settings`, and write the pair;
-    `skeletons/optimizer.py` is a start.
+    `skeletons/optimizer.py` is a start. The other arguments are options of every optimizer, as in
+    Keras. They surround the pair, in this order: gradients are accumulated, then clipped; weights
+    decay; the update is made; averages follow.
 
     Args:
-        learning_rate: The step size, above 0, or a schedule: a callable of the step.
+        learning_rate: The step size, at least 0, or a schedule: a callable of the step.
         name: The name in messages and files.
+        weight_decay: The fraction w, times the rate, by which weights shrink at each update,
+            θ ← θ - η w θ; at least 0. None is none.
+        clipnorm: The largest norm of each variable's gradient, above 0. At most one of the three
+            ways to clip can be given.
+        clipvalue: The largest absolute value of each number of a gradient, above 0.
+        global_clipnorm: The largest norm of all gradients together, above 0.
+        use_ema: Whether to average the weights over the updates. The model has the averages when
+            `fit` ends.
+        ema_momentum: The fraction of an average that stays at each update, in [0, 1]; at 0 the
+            average is the last weight, at 1 the first.
+        ema_overwrite_frequency: After how many updates, at least 1, weights become their averages
+            during training; None is never.
+        gradient_accumulation_steps: How many batches make one update, at least 2, with the mean
+            of their gradients; None is one. Schedules, bias corrections and averages count
+            updates; `iterations` counts batches.
+
+    Raises:
+        InvalidArgumentError: If a setting is out of range, or two exclude each other.
 
     Example:
         >>> class SignDescent(Optimizer):
@@ -87,19 +115,43 @@ class Optimizer:
         ...         return {}
         ...     def update(self, gradients, slots, params, rate, step):
         ...         return jax.tree.map(lambda g: -rate * jnp.sign(g), gradients), slots
-        >>> SignDescent(learning_rate=0.01)
-        SignDescent(learning_rate=0.01)
+        >>> SignDescent(learning_rate=0.01, clipnorm=1.0)
+        SignDescent(learning_rate=0.01, clipnorm=1.0)
     """
 
     _settings: ClassVar[tuple[str, ...]] = ()
 
     # Whether every element of a parameter is updated from its own gradient and slots alone, and
-    # slots are dicts by variable path. The engine may then hold a parameter in blocks.
-    is_elementwise: ClassVar[bool] = False
+    # slots are dicts by variable path.
+    updates_elementwise: ClassVar[bool] = False
 
-    def __init__(self, learning_rate: float | Schedule, name: str | None = None):
+    def __init__(
+        self,
+        learning_rate: float | Schedule,
+        name: str | None = None,
+        *,
+        weight_decay: float | None = None,
+        clipnorm: float | None = None,
+        clipvalue: float | None = None,
+        global_clipnorm: float | None = None,
+        use_ema: bool = False,
+        ema_momentum: float = 0.99,
+        ema_overwrite_frequency: int | None = None,
+        gradient_accumulation_steps: int | None = None,
+    ):
         self.name = name or snake_case(type(self).__name__)
-        self.schedule: Schedule | None = None
+        self.weight_decay = weight_decay
+        self.clipnorm = clipnorm
+        self.clipvalue = clipvalue
+        self.global_clipnorm = global_clipnorm
+        self.use_ema = bool(use_ema)
+        self.ema_momentum = ema_momentum
+        self.ema_overwrite_frequency = ema_overwrite_frequency
+        self.gradient_accumulation_steps = gradient_accumulation_steps
+        self._excluded: tuple[str, ...] = ()
+        self._check_surroundings()
+        self.schedule: Schedule | None = None  # as declared
+        self._curve: Schedule | None = None  # the same, its horizons in steps once a run began
         self._rate = 1.0  # with a schedule, a factor on it
         self.slots: Slots | None = None
         self._owner: weakref.ref[Any] | None = None
@@ -122,9 +174,102 @@ class Optimizer:
             slots: What `init` or the previous step returned.
             params: The parameters before the step.
             rate: The learning rate of this step, a scalar.
-            step: The number of steps taken before this one, an integer scalar.
+            step: The number of updates made before this one, an integer scalar.
         """
         raise NotImplementedError(f"{type(self).__name__} must define update(...).")
+
+    # -- the pair with its surroundings: what the engine calls -------------------------------
+
+    def start(self, params: Params) -> Slots:
+        """Returns all slots before the first step: the pair's, and those of what is around it."""
+        return self.surroundings.start(self.init(params), params)
+
+    def advance(
+        self, gradients: Params, slots: Slots, params: Params, factor: Array, step: Array
+    ) -> tuple[Params, Slots]:
+        """Takes one step with everything around it, as a pure function.
+
+        Args:
+            gradients: The gradients, by variable path.
+            slots: What `start` or the previous step returned.
+            params: The parameters before the step.
+            factor: The learning rate, or the factor on its schedule, a scalar.
+            step: The number of batches before this one, an integer scalar.
+
+        Returns:
+            The parameters and the slots after the step.
+        """
+
+        def take(
+            gradients: Params, slots: Slots, params: Params, updates: Array
+        ) -> tuple[Params, Slots]:
+            rate = self._rate_after(updates, factor)
+            change, slots = self.update(gradients, slots, params, rate, updates)
+            return jax.tree.map(jnp.add, params, change), slots
+
+        def rate_after(updates: Array) -> Array:
+            return self._rate_after(updates, factor)
+
+        return self.surroundings.advance(take, rate_after, gradients, slots, params, step)
+
+    def finished(self, params: Params, slots: Slots) -> Params:
+        """Returns what a run hands over at its end: the averaged weights with `use_ema`.
+
+        Args:
+            params: The parameters after the last step.
+            slots: The slots after the last step.
+        """
+        return self.surroundings.finished(params, slots)
+
+    @property
+    def is_elementwise(self) -> bool:
+        """Whether no number depends on another: the engine may then hold a matrix in blocks."""
+        return self.updates_elementwise and self.surroundings.is_elementwise
+
+    @property
+    def surroundings(self) -> Surroundings:
+        """What stands around the pair, as the optimizer's attributes say now."""
+        settings = {name: getattr(self, name) for name in DEFAULTS}
+        return Surroundings.of(type(self).__name__, settings, self._excluded)
+
+    def _check_surroundings(self) -> None:
+        _ = self.surroundings
+
+    def exclude_from_weight_decay(self, var_names: str | Iterable[str] | None = None) -> None:
+        """Leaves variables alone whose path has one of these in it; takes effect at the next fit.
+
+        Args:
+            var_names: Words or regular expressions: "bias", "dense_1/", "gamma$". None excludes
+                nothing any more.
+
+        Raises:
+            InvalidArgumentError: If one is no text or no regular expression.
+
+        Example:
+            >>> from evenkeel.optimizers import AdamW
+            >>> optimizer = AdamW(weight_decay=0.01)
+            >>> optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+        """
+        names = (var_names,) if isinstance(var_names, str) else tuple(var_names or ())
+        for name in names:
+            try:
+                re.compile(name)
+            except (re.error, TypeError) as error:
+                raise InvalidArgumentError(
+                    explain(
+                        f"{type(self).__name__}.exclude_from_weight_decay(var_names): got "
+                        f"{name!r}, expected a part of a variable's path ({error}).",
+                        "Type var_names=['bias'].",
+                    )
+                ) from None
+        if names and not self.weight_decay:
+            warnings.warn(
+                f"{type(self).__name__}: there is no weight decay to exclude from. Type "
+                f"{type(self).__name__}(weight_decay=1e-4).",
+                EvenkeelWarning,
+                2,
+            )
+        self._excluded = names
 
     def claim(self, model: Any) -> None:
         """Ties the optimizer to a model, whose slots it keeps.
@@ -148,8 +293,9 @@ class Optimizer:
     def learning_rate(self) -> LearningRate:
         """The rate of the next step; can be set unless it is a schedule."""
         value = self._rate
-        if self.schedule is not None:
-            value *= float(np.asarray(self.schedule(jnp.asarray(self.iterations, jnp.int32))))
+        if self._curve is not None:
+            updates = jnp.asarray(self.iterations // self._batches_per_update, jnp.int32)
+            value *= float(np.asarray(self._curve(updates)))
         rate = LearningRate(value)
         rate._assign = self._assign_rate
         return rate
@@ -157,7 +303,7 @@ class Optimizer:
     @learning_rate.setter
     def learning_rate(self, value: float | Schedule) -> None:
         if callable(value) and not hasattr(value, "__float__"):
-            self.schedule, self._rate = value, 1.0
+            self.schedule, self._curve, self._rate = value, value, 1.0
             return
         self._assign_rate(value)
 
@@ -184,118 +330,124 @@ class Optimizer:
     def rate_factor(self, value: float) -> None:
         self._rate = number_in(f"{type(self).__name__}.rate_factor", value, 0, math.inf)
 
+    def begin_run(self, *, steps_per_epoch: int | None, epochs: int, initial_epoch: int) -> None:
+        """Tells the schedule how long an epoch and the run are; to be called before a run.
+
+        Args:
+            steps_per_epoch: How many batches an epoch has; None if that is not known.
+            epochs: The number of the run's last epoch, counted from 1.
+            initial_epoch: The number of the first epoch, counted from 0. Epochs before it belong
+                to the same run, which began that much earlier.
+
+        Raises:
+            InvalidArgumentError: If the schedule needs a length that is not known.
+        """
+        resolve = getattr(self.schedule, "resolve", None)
+        if resolve is None:
+            return
+        k, start, total, length = self._batches_per_update, self.iterations, None, None
+        if steps_per_epoch is not None:
+            start -= initial_epoch * steps_per_epoch
+            length, total = steps_per_epoch / k, max(epochs * steps_per_epoch // k, 1)
+        self._curve = resolve(steps_per_epoch=length, total_steps=total, start=start // k)
+
     def rate_at(self, step: Array, factor: Array) -> Array:
-        """Returns the learning rate of a step, inside a compiled program."""
-        if self.schedule is None:
+        """Returns the learning rate of a step, inside a compiled program.
+
+        Args:
+            step: The number of batches before it.
+            factor: The learning rate, or the factor on its schedule.
+        """
+        k = self._batches_per_update
+        return self._rate_after(step if k == 1 else step // k, factor)
+
+    def _rate_after(self, updates: Array, factor: Array) -> Array:
+        if self._curve is None:
             return factor
-        return jnp.asarray(self.schedule(step), jnp.float32) * factor
+        return jnp.asarray(self._curve(updates), jnp.float32) * factor
+
+    def momentum_at(self, step: Array, otherwise: Any) -> Any:
+        """Returns the momentum that the schedule sets at a step, or else the optimizer's own.
+
+        For update rules: `beta = self.momentum_at(step, self.momentum)`.
+
+        Args:
+            step: The number of updates made before.
+            otherwise: The optimizer's own momentum.
+        """
+        offered = getattr(self._curve, "momentum", None) if self.cycles_momentum else None
+        value = None if offered is None else offered(step)
+        return otherwise if value is None else jnp.asarray(value, jnp.float32)
+
+    @property
+    def cycles_momentum(self) -> bool:
+        """Whether the schedule sets the momentum as well."""
+        return bool(getattr(self.schedule, "cycles_momentum", False))
+
+    @property
+    def _batches_per_update(self) -> int:
+        return self.gradient_accumulation_steps or 1
 
     # -- configuration -----------------------------------------------------------------------
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments as plain data."""
-        if self.schedule is not None:
-            raise InvalidArgumentError(
-                explain(
-                    f"{type(self).__name__}: its learning rate is a function, and a file holds no "
-                    "code.",
-                    "Save without the optimizer, model.save(path, include_compile=False), and "
-                    "compile after loading.",
-                )
+        config = {"name": self.name, "learning_rate": self._written_rate()}
+        config |= {name: getattr(self, name) for name in (*DEFAULTS, *self._settings)}
+        if self._excluded:
+            config["exclude_from_weight_decay"] = list(self._excluded)
+        return config
+
+    def _written_rate(self) -> Any:
+        if self.schedule is None:
+            return float(self._rate)
+        if hasattr(self.schedule, "get_config"):
+            return serialize(self.schedule)
+        raise InvalidArgumentError(
+            explain(
+                f"{type(self).__name__}: its learning rate is a function, and a file holds no "
+                "code.",
+                "Save without the optimizer, model.save(path, include_compile=False), and "
+                "compile after loading.",
             )
-        settings = {name: getattr(self, name) for name in self._settings}
-        return {"name": self.name, "learning_rate": float(self._rate), **settings}
+        )
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Optimizer:
+    def from_config(cls, config: dict[str, Any]) -> Any:
         """Rebuilds the optimizer, without slots, from `get_config()`."""
-        return cls(**config)
+        # A class without the options of every optimizer is built without them, if all stand as
+        # they do by default.
+        given = {n: v for n, v in config.items() if n not in DEFAULTS or v != DEFAULTS[n]}
+        excluded = given.pop("exclude_from_weight_decay", None)
+        if isinstance(given.get("learning_rate"), dict):
+            given["learning_rate"] = schedules.get(given["learning_rate"])
+        optimizer = cls(**given)
+        if excluded:
+            optimizer.exclude_from_weight_decay(excluded)
+        return optimizer
 
     @property
     def fingerprint(self) -> Any:
         """What a compiled step depends on: every setting except the learning rate's value."""
         settings = tuple(getattr(self, name) for name in self._settings)
-        return (type(self), settings, Same(self.schedule))
+        return (type(self), settings, self.surroundings, _value_of(self._curve))
 
     def __repr__(self) -> str:
-        settings = "".join(f", {name}={getattr(self, name)!r}" for name in self._settings)
+        chosen = [
+            n for n in DEFAULTS if getattr(self, n) != DEFAULTS[n] and n not in self._settings
+        ]
+        settings = "".join(f", {n}={getattr(self, n)!r}" for n in (*self._settings, *chosen))
         rate = self.schedule if self.schedule is not None else float(self._rate)
         return f"{type(self).__name__}(learning_rate={rate!r}{settings})"
 
 
-class OptaxOptimizer(Optimizer):
-    """Any optax gradient transformation as an optimizer.
-
-    The transformation brings its own learning rate; the one here is a factor on its updates.
-
-    Args:
-        transformation: What `optax.adam(1e-3)` and the like return: anything with `init` and
-            `update`.
-        name: The name in messages.
-
-    Example:
-        >>> import optax
-        >>> OptaxOptimizer(optax.sgd(0.1)).learning_rate
-        1.0
-    """
-
-    def __init__(self, transformation: Any, name: str | None = None):
-        super().__init__(1.0, name or "optax")
-        self.transformation = transformation
-
-    def init(self, params: Params) -> Slots:
-        """Returns the transformation's state."""
-        return self.transformation.init(params)
-
-    def update(
-        self, gradients: Params, slots: Slots, params: Params, rate: Array, step: Array
-    ) -> tuple[Params, Slots]:
-        """Returns the transformation's updates, times the factor."""
-        updates, slots = self.transformation.update(gradients, slots, params)
-        return jax.tree.map(lambda update: update * rate, updates), slots
-
-    @property
-    def fingerprint(self) -> Any:
-        """The transformation's identity."""
-        return (type(self), Same(self.transformation))
-
-    def get_config(self) -> dict[str, Any]:
-        """Refuses: a file holds no code."""
-        raise InvalidArgumentError(
-            explain(
-                "An optax transformation cannot be written to a file: files hold no code.",
-                "Save without it, model.save(path, include_compile=False), and compile after "
-                "loading.",
-            )
-        )
-
-
-def get(identifier: Any) -> Optimizer:
-    """Returns the optimizer that a string, class, instance or optax transformation stands for.
-
-    Raises:
-        InvalidArgumentError: If there is no such optimizer; the nearest name is offered.
-
-    Example:
-        >>> get("adam").learning_rate
-        0.001
-    """
-    if isinstance(identifier, Optimizer):
-        return identifier
-    if isinstance(identifier, str):
-        return registry.lookup(identifier)()
-    if isinstance(identifier, type) and issubclass(identifier, Optimizer):
-        return identifier()  # pyright: ignore[reportCallIssue]  # named optimizers have a default rate
-    if isinstance(identifier, dict):
-        return registry.build(identifier)
-    if callable(getattr(identifier, "init", None)) and callable(
-        getattr(identifier, "update", None)
-    ):
-        return OptaxOptimizer(identifier)
-    raise InvalidArgumentError(
-        explain(
-            f"An optimizer cannot be {identifier!r}.",
-            "Type a name such as 'adam', an instance such as ek.optimizers.Adam(1e-3), or an "
-            "optax transformation. " + nearest("", registry.names),
-        )
-    )
+def _value_of(schedule: Any) -> Any:
+    """Returns a schedule as something to compare: frozen dataclasses by value, others as such."""
+    parameters = getattr(type(schedule), "__dataclass_params__", None)
+    if parameters is None or not parameters.frozen:
+        return Same(schedule)
+    try:
+        hash(schedule)
+    except TypeError:  # one of its fields is a list, for example
+        return Same(schedule)
+    return schedule

@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from evenkeel.layers.symbolic import tensors_in
+
 
 def summary_of(
     model: Any, print_fn: Callable[[str], Any] | None = None, line_length: int | None = None
@@ -26,17 +28,41 @@ def summary_of(
 
 
 def _layers_table(model: Any) -> Table:
+    sources = _sources(model)
     table = Table(show_edge=True)
     table.add_column("Layer (type)", overflow="fold")
     table.add_column("Output shape", overflow="fold")
     table.add_column("Params", justify="right")
+    if sources:
+        table.add_column("Connected to", overflow="fold")
     table.add_column("Note")
-    shape = model.input_shape
     for layer in model.layers:
-        shape = layer.compute_output_shape(layer.build_shape) if layer.built else "?"
+        shape = str(_output_shape(layer)) if layer.built else "?"
         name = escape(f"{layer.name} ({type(layer).__name__})")
-        table.add_row(name, str(shape), f"{layer.count_params():,}", _note(layer))
+        middle = [escape(sources.get(id(layer), ""))] if sources else []
+        table.add_row(name, shape, f"{layer.count_params():,}", *middle, _note(layer))
     return table
+
+
+def _output_shape(layer: Any) -> Any:
+    if layer._nodes:
+        shapes = [tensor.shape for tensor in tensors_in(layer._nodes[0].outputs)]
+        return shapes[0] if len(shapes) == 1 else shapes
+    return layer.compute_output_shape(layer.build_shape)
+
+
+def _sources(model: Any) -> dict[int, str]:
+    """Returns from which layers each layer of a functional model takes its inputs, by its id."""
+    if not hasattr(model, "nodes_of"):
+        return {}
+    return {
+        id(layer): "; ".join(
+            ", ".join(tensor.name for tensor in tensors_in(node.inputs))
+            for node in model.nodes_of(layer)
+            if node.inputs is not None
+        )
+        for layer in model.layers
+    }
 
 
 def _note(layer: Any) -> str:

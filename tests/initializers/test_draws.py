@@ -6,14 +6,16 @@ import json
 import math
 from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import evenkeel as ek
 from evenkeel import initializers
-from evenkeel.errors import InvalidArgumentError
+from evenkeel.errors import InvalidArgumentError, InvalidDataError
 from tests.oracles import cases
 
-RECORDED = json.loads((Path(__file__).parent / "oracles" / "initializers.json").read_text())
+RECORDED = json.loads((Path(__file__).parents[1] / "oracles" / "initializers.json").read_text())
 SHAPES = [",".join(map(str, shape)) for shape in cases.INITIALIZER_SHAPES]
 BOUNDED = [n for n in cases.INITIALIZERS if n not in cases.UNBOUNDED_INITIALIZERS]
 every_shape = pytest.mark.parametrize("shape", SHAPES)
@@ -107,3 +109,83 @@ def test_any_function_of_a_shape_is_accepted():
         return np.full(shape, 7.0, dtype)
 
     assert initializers.get(sevens) is sevens
+
+
+@pytest.mark.parametrize("given", [np.eye(3), jnp.eye(3)], ids=["numpy", "jax"])
+def test_an_array_is_the_very_kernel_to_start_from(given):
+    layer = ek.layers.Dense(3, kernel_initializer=given)
+    layer(np.ones((2, 3)))
+    np.testing.assert_array_equal(layer.kernel.numpy(), np.eye(3))
+    assert layer.kernel.dtype == np.float32
+    with pytest.raises(InvalidDataError, match=r"\(3, 3\).*\(4, 3\)"):
+        ek.layers.Dense(3, kernel_initializer=given)(np.ones((2, 4)))
+
+
+def test_a_class_that_is_no_initializer_of_ours_is_made_an_instance():
+    class Sevens:
+        def __call__(self, shape, dtype=None):
+            return np.full(shape, 7.0, dtype)
+
+    assert type(initializers.get(Sevens)) is Sevens
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("zero", "Zeros"),
+        ("one", "Ones"),
+        ("normal", "RandomNormal"),
+        ("uniform", "RandomUniform"),
+        ("IdentityInitializer", "Identity"),
+        ("OrthogonalInitializer", "Orthogonal"),
+        ("LeCunNormal", "LecunNormal"),
+        ("lecun_normal", "LecunNormal"),
+        ("HeNormal", "HeNormal"),
+    ],
+)
+def test_keras_other_names_are_known(name, kind):
+    """The table of names in Keras 3.15's `initializers`, and LeCun as he is written."""
+    assert type(initializers.get(name)).__name__ == kind
+
+
+ORTHOGONAL_SHAPES = [(30, 30), (40, 7), (7, 40), (3, 3, 4, 6), (1, 2, 2, 9), (1, 1)]
+
+
+@pytest.mark.parametrize("shape", ORTHOGONAL_SHAPES, ids=str)
+@pytest.mark.parametrize("gain", [1.0, math.sqrt(2), -0.5, 0.0])
+def test_orthogonal_kernels_have_equal_singular_values(shape, gain):
+    """The definition, on the matrix that Keras flattens a kernel to: all but the last axis."""
+    w = initializers.Orthogonal(gain, seed=1)(shape).astype(np.float64).reshape(-1, shape[-1])
+    gram = w.T @ w if w.shape[0] >= w.shape[1] else w @ w.T
+    np.testing.assert_allclose(gram, gain**2 * np.eye(min(w.shape)), atol=1e-6)
+
+
+def test_orthogonal_matrices_are_drawn_evenly():
+    """Of Haar's measure on n x n matrices the trace has mean 0 and variance 1 (Diaconis and
+    Shahshahani 1994), half the determinants are -1, and each element has variance 1/n. A QR
+    without the fix of the signs has R's signs in Q: its trace has another mean."""
+    n, draws = 4, 2000
+    rule = initializers.Orthogonal()
+    matrices = np.array([rule((n, n)) for _ in range(draws)], np.float64)
+    traces = np.trace(matrices, axis1=1, axis2=2)
+    error = STANDARD_ERRORS / math.sqrt(draws)
+    assert abs(traces.mean()) < error
+    assert abs(traces.var() - 1) < error * math.sqrt(2)
+    assert abs((np.linalg.det(matrices) < 0).mean() - 0.5) < error / 2
+    assert np.abs(matrices.mean(axis=0)).max() < error / math.sqrt(n)
+    # Squares of a coordinate on the sphere have variance 2(n - 1)/(n²(n + 2)) < 2/n².
+    assert np.abs((matrices**2).mean(axis=0) - 1 / n).max() < error * math.sqrt(2) / n
+
+
+def test_identity_passes_inputs_on():
+    layer = ek.layers.Dense(3, kernel_initializer=initializers.Identity(gain=2.0))
+    np.testing.assert_array_equal(layer(np.eye(2)), [[2, 0, 0], [0, 2, 0]])
+    with pytest.raises(InvalidArgumentError, match="two dimensions"):
+        initializers.Identity()((3, 3, 1, 1))
+
+
+def test_a_layer_shows_its_initializer():
+    layer = ek.layers.Dense(3, kernel_initializer="orthogonal", bias_initializer=initializers.Ones)
+    assert repr(layer.kernel_initializer) == "Orthogonal(gain=1.0)"
+    assert repr(layer.bias_initializer) == "Ones()"
+    assert initializers.HeNormal().get_config() == {"seed": None}
