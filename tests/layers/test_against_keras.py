@@ -25,14 +25,15 @@ def recorded(library, quantity):
     return [pytest.param(name, mode, id=f"{name}-{mode}") for name, mode in found]
 
 
-def inputs_of(case):
-    return recipe.layer_inputs(case.shape, case.arguments.get("input_dim"))
+def given(case, inputs):
+    """Returns the inputs as the layer takes them: several as a list."""
+    return inputs if case.more_shapes else inputs[0]
 
 
 def built(case):
     """Returns our layer with the recipe's weights."""
     layer = getattr(ek.layers, case.kind)(**case.arguments)
-    layer(inputs_of(case))
+    layer(given(case, recipe.layer_inputs(case)))
     layer.set_weights(recipe.layer_weights([weight.shape for weight in layer.get_weights()]))
     return layer
 
@@ -41,31 +42,30 @@ def built(case):
 def computed(name, mode):
     """Returns what our layer gives in a mode, by quantity, compiled."""
     case = cases.LAYERS[name]
-    layer, inputs = built(case), jnp.asarray(inputs_of(case))
+    layer, inputs = built(case), [jnp.asarray(array) for array in recipe.layer_inputs(case)]
     trained, others = layer.trainable_weights, layer.non_trainable_weights
-    is_float = inputs.dtype == jnp.float32
+    floats = inputs if inputs[0].dtype == jnp.float32 else []
 
-    def forward(values, batch):
+    def total(values, floats):
         everything = [*values, *(variable.value for variable in others)]
-        variables = [*trained, *others]
-        scope = Scope(variables, everything, training=mode == "training", key=KEY)
+        scope = Scope([*trained, *others], everything, training=mode == "training", key=KEY)
         with entered(scope):
-            return layer(batch), scope.updates(others)
+            output = layer(given(case, floats or inputs))
+            updated = scope.updates(others)
+        return jnp.sum(output * recipe.cotangent(output.shape)), (output, updated)
 
-    def total(values, batch):
-        output, updated = forward(values, batch)
-        weighted = jnp.sum(output * recipe.cotangent(output.shape))
-        return weighted, (output, updated)
-
+    gradient = jax.jit(jax.grad(total, argnums=(0, 1), has_aux=True))
     values = [variable.value for variable in trained]
-    wanted = (0, 1) if is_float else (0,)
-    gradient = jax.jit(jax.grad(total, argnums=wanted, has_aux=True))
-    gradients, (output, updated) = gradient(values, inputs)
-    found = {"output": output}
-    found |= {f"weight_gradient_{n}": array for n, array in enumerate(gradients[0])}
-    found |= {"input_gradient": gradients[1]} if is_float else {}
-    found |= {f"updated_{n}": array for n, array in enumerate(updated)}
-    return found
+    (weight_gradients, input_gradients), (output, updated) = gradient(values, floats)
+    families = {
+        "weight_gradient": weight_gradients,
+        "input_gradient": input_gradients,
+        "updated": updated,
+    }
+    numbered = {
+        f"{family}_{n}": a for family, these in families.items() for n, a in enumerate(these)
+    }
+    return {"output": output} | numbered
 
 
 def assert_close(ours, expected, what):
@@ -88,7 +88,9 @@ def compare(library, name, mode, quantity):
 
 
 def test_the_recipe_still_gives_the_recorded_inputs():
-    found = recipe.fingerprint([inputs_of(case) for case in cases.LAYERS.values()])
+    found = recipe.fingerprint(
+        [a for case in cases.LAYERS.values() for a in recipe.layer_inputs(case)]
+    )
     np.testing.assert_allclose(found, RECORDED["fingerprint"], rtol=1e-12)
 
 

@@ -40,7 +40,20 @@ ELEMENTWISE_ACTIVATIONS = (
     "hard_silu",
     "hard_sigmoid",
     "relu6",
+    "celu",
+    "log_sigmoid",
+    "hard_tanh",
+    "tanh_shrink",
 )
+# Without draws, as in inference; Keras has no such function.
+TORCH_ACTIVATIONS = ("rrelu",)
+ACTIVATION_OPTIONS = {
+    "leaky_relu_slope": Case("leaky_relu", {"negative_slope": 0.01}),
+    "elu_alpha": Case("elu", {"alpha": 0.5}),
+    "celu_alpha": Case("celu", {"alpha": 0.5}),
+    "gelu_approximate": Case("gelu", {"approximate": True}),
+    "relu_everything": Case("relu", {"max_value": 2.5, "negative_slope": 0.1, "threshold": 1.5}),
+}
 ROW_ACTIVATIONS = ("softmax", "log_softmax")
 # Activations as layers without weights.
 ACTIVATION_LAYERS = {
@@ -393,17 +406,19 @@ def constrained(name):
 
 
 class LayerCase(NamedTuple):
-    """A layer to construct and the shape of its inputs, batch included.
+    """A layer to construct and the shapes of its inputs, batch included.
 
     Args:
         kind: Name of the class in Keras.
         arguments: Keyword arguments of its constructor.
         shape: Shape of the inputs; `Embedding` gets integers of that shape.
+        more_shapes: Shapes of further inputs, which are then given as a list.
     """
 
     kind: str
     arguments: dict[str, Any]
     shape: tuple[int, ...]
+    more_shapes: tuple[tuple[int, ...], ...] = ()
 
 
 _TABLE = (6, 5)
@@ -467,6 +482,15 @@ LAYERS = {
     "zero_padding_sides": LayerCase("ZeroPadding2D", {"padding": ((1, 0), (2, 3))}, _POOL),
     "permute": LayerCase("Permute", {"dims": (3, 1, 2)}, _POOL),
     "embedding": LayerCase("Embedding", {"input_dim": 7, "output_dim": 3}, (4, 5)),
+    "global_max_pool": LayerCase("GlobalMaxPooling2D", {}, _POOL),
+    "repeat_vector": LayerCase("RepeatVector", {"n": 3}, _TABLE),
+    **{
+        kind.lower(): LayerCase(kind, {}, _TABLE, (_TABLE, _TABLE))
+        for kind in ("Add", "Average", "Maximum", "Minimum", "Multiply")
+    },
+    "subtract": LayerCase("Subtract", {}, _TABLE, (_TABLE,)),
+    "concatenate": LayerCase("Concatenate", {}, _TABLE, ((6, 2),)),
+    "concatenate_axis": LayerCase("Concatenate", {"axis": 1}, _SEQUENCES, ((4, 2, 5),)),
     "prelu": LayerCase("PReLU", {}, _TABLE),
     "prelu_shared": LayerCase("PReLU", {"shared_axes": [1, 2]}, _IMAGES),
 }

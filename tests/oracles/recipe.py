@@ -196,12 +196,21 @@ def constrained_weights():
     return {name: weight.astype(np.float32) for name, weight in weights.items()}
 
 
-def layer_inputs(shape, classes=None):
-    """Returns a batch for a layer: normal draws of mean 0.5, or integers below `classes`."""
+def layer_inputs(case):
+    """Returns the batches for a layer, one for each input it takes.
+
+    Args:
+        case: One of `cases.LAYERS`.
+
+    Returns:
+        A list of float32 arrays, normal draws of mean 0.5; for `Embedding`, of int32 indices.
+    """
     generator = _generator(8)
+    classes = case.arguments.get("input_dim")
     if classes is not None:
-        return generator.integers(0, classes, shape).astype(np.int32)
-    return (0.5 + generator.standard_normal(shape)).astype(np.float32)
+        return [generator.integers(0, classes, case.shape).astype(np.int32)]
+    shapes = (case.shape, *case.more_shapes)
+    return [(0.5 + generator.standard_normal(shape)).astype(np.float32) for shape in shapes]
 
 
 def layer_weights(shapes):

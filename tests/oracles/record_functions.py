@@ -24,16 +24,20 @@ metrics.
 Run: python tests/oracles/record_functions.py
 """
 
+from functools import partial
+
 import jax
 import numpy as np
 from cases import (
     ACTIVATION_LAYERS,
+    ACTIVATION_OPTIONS,
     ELEMENTWISE_ACTIVATIONS,
     LOSS_METRICS,
     LOSSES,
     METRICS,
     ROW_ACTIVATIONS,
     TORCH_ACTIVATION_LAYERS,
+    TORCH_ACTIVATIONS,
     TORCH_LOSSES,
 )
 from libraries import keras, report, save, torch
@@ -54,19 +58,34 @@ TORCH_NAMES = {
     "leaky_relu": lambda x: functional.leaky_relu(x, negative_slope=0.2),
     "hard_silu": functional.hardswish,
     "hard_sigmoid": functional.hardsigmoid,
+    "log_sigmoid": functional.logsigmoid,
+    "hard_tanh": functional.hardtanh,
+    "tanh_shrink": functional.tanhshrink,
     "softmax": lambda x: functional.softmax(x, dim=-1),
     "log_softmax": lambda x: functional.log_softmax(x, dim=-1),
 }
 
 
 def torch_activation(name):
-    """Returns PyTorch's function for Keras's name, with Keras's defaults."""
+    """Returns PyTorch's function for Keras's name, with Keras's defaults or a case's options."""
+    if name in ACTIVATION_OPTIONS:
+        case = ACTIVATION_OPTIONS[name]
+        words = {"approximate": "tanh"} if case.kind == "gelu" else case.arguments
+        return partial(getattr(functional, case.kind), **words)
     return TORCH_NAMES[name] if name in TORCH_NAMES else getattr(functional, name)
+
+
+def keras_activation(name):
+    """Returns Keras's function of that name, or the one of a case with its options."""
+    case = ACTIVATION_OPTIONS.get(name)
+    if case is None:
+        return getattr(keras.activations, name)
+    return partial(getattr(keras.activations, case.kind), **case.arguments)
 
 
 def keras_elementwise(name, points):
     """Returns the value and derivative of a Keras activation at each point."""
-    function = getattr(keras.activations, name)
+    function = keras_activation(name)
     value, pull_back = jax.vjp(function, points)
     return value, pull_back(jax.numpy.ones_like(value))[0]
 
@@ -95,14 +114,22 @@ def torch_rows(name, rows):
 def activations():
     """Returns value and gradient of every activation in both libraries, by full name."""
     families = (
-        (ELEMENTWISE_ACTIVATIONS, activation_grid(), keras_elementwise, torch_elementwise),
+        (
+            (*ELEMENTWISE_ACTIVATIONS, *ACTIVATION_OPTIONS, *TORCH_ACTIVATIONS),
+            activation_grid(),
+            keras_elementwise,
+            torch_elementwise,
+        ),
         (ROW_ACTIVATIONS, activation_rows(), keras_rows, torch_rows),
     )
     arrays = {}
     for names, points, in_keras, in_torch in families:
         for name in names:
-            for library, record in (("keras", in_keras), ("torch", in_torch)):
-                value, gradient = record(name, points)
+            libraries = {"keras": in_keras, "torch": in_torch}
+            lacking = {"torch"} if name == "relu_everything" else set()
+            lacking |= {"keras"} if name in TORCH_ACTIVATIONS else set()
+            for library in sorted({*libraries} - lacking):
+                value, gradient = libraries[library](name, points)
                 arrays[f"{library}/{name}/value"] = np.asarray(value)
                 arrays[f"{library}/{name}/gradient"] = np.asarray(gradient)
     return arrays

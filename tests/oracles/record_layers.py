@@ -5,7 +5,8 @@ Arrays are named `library/case/mode/quantity`, with the cases of `cases.LAYERS`,
 kinds of `cases.MODAL_LAYERS` also `training`. Quantities:
 
     output             of the batch
-    input_gradient     of sum(output * c), c = `recipe.cotangent`; not for integer inputs
+    input_gradient_0   ... of sum(output * c), c = `recipe.cotangent`, with respect to each
+                       input; not for integer inputs
     weight_gradient_0  ... of the same with respect to each trainable weight, in their order
     updated_0          ... each weight that is not trained, after the batch; in training only
 
@@ -26,11 +27,6 @@ from recipe import cotangent, fingerprint, layer_inputs, layer_weights
 from torch.nn import functional
 
 
-def inputs_of(case):
-    """Returns the case's batch of inputs."""
-    return layer_inputs(case.shape, case.arguments.get("input_dim"))
-
-
 def modes(case):
     """Returns the modes in which a case is recorded."""
     return ("inference", "training") if case.kind in MODAL_LAYERS else ("inference",)
@@ -39,40 +35,36 @@ def modes(case):
 def keras_layer(case):
     """Returns Keras's layer with the recipe's weights."""
     layer = getattr(keras.layers, case.kind)(**case.arguments)
-    layer.build(case.shape)
+    layer.build([case.shape, *case.more_shapes] if case.more_shapes else case.shape)
     layer.set_weights(layer_weights([weight.shape for weight in layer.get_weights()]))
     return layer
 
 
 def keras_quantities(case, mode):
     """Returns what Keras's layer gives in a mode, by quantity."""
-    layer, inputs = keras_layer(case), inputs_of(case)
+    layer, inputs = keras_layer(case), layer_inputs(case)
     trained = [variable.value for variable in layer.trainable_variables]
     others = [variable.value for variable in layer.non_trainable_variables]
-    is_float = inputs.dtype == np.float32
     asked = {"training": mode == "training"} if case.kind in MODAL_LAYERS else {}
+    floats = inputs if inputs[0].dtype == np.float32 else []
 
-    def function(trained, inputs):
-        return layer.stateless_call(trained, others, inputs, **asked)
+    def function(trained, floats):
+        given = floats or inputs
+        return layer.stateless_call(
+            trained, others, given if case.more_shapes else given[0], **asked
+        )
 
-    if is_float:
-        output, pull_back, updated = jax.vjp(function, trained, inputs, has_aux=True)
-        gradients, input_gradient = pull_back(cotangent(output.shape))
-    else:
-        output, pull_back, updated = jax.vjp(lambda t: function(t, inputs), trained, has_aux=True)
-        (gradients,) = pull_back(cotangent(output.shape))
-    return quantities(
-        output, input_gradient if is_float else None, gradients, updated, mode == "training"
-    )
+    output, pull_back, updated = jax.vjp(function, trained, floats, has_aux=True)
+    weight_gradients, input_gradients = pull_back(cotangent(output.shape))
+    return quantities(output, input_gradients, weight_gradients, updated, mode)
 
 
-def quantities(output, input_gradient, weight_gradients, updated, training):
+def quantities(output, input_gradients, weight_gradients, updated, mode):
     """Returns the recorded arrays by quantity."""
-    arrays = {"output": output}
-    arrays |= {} if input_gradient is None else {"input_gradient": input_gradient}
-    arrays |= {f"weight_gradient_{n}": array for n, array in enumerate(weight_gradients)}
-    arrays |= {f"updated_{n}": array for n, array in enumerate(updated)} if training else {}
-    return {quantity: np.asarray(array) for quantity, array in arrays.items()}
+    families = {"input_gradient": input_gradients, "weight_gradient": weight_gradients}
+    families |= {"updated": updated} if mode == "training" else {}
+    arrays = {f"{family}_{n}": a for family, these in families.items() for n, a in enumerate(these)}
+    return {name: np.asarray(array) for name, array in ({"output": output} | arrays).items()}
 
 
 def channels_first(images):
@@ -163,7 +155,17 @@ def torch_norm(kind, words, inputs, weights):
     return functional.layer_norm(inputs, shape, gamma, beta, words.get("epsilon", 1e-3))
 
 
-def torch_output(case, inputs, weights):
+TORCH_MERGES = {
+    "Add": lambda *parts: sum(parts),
+    "Subtract": torch.sub,
+    "Multiply": lambda *parts: torch.stack(parts).prod(dim=0),
+    "Average": lambda *parts: torch.stack(parts).mean(dim=0),
+    "Maximum": lambda *parts: torch.stack(parts).amax(dim=0),
+    "Minimum": lambda *parts: torch.stack(parts).amin(dim=0),
+}
+
+
+def torch_output(case, inputs, weights, more):
     """Returns PyTorch's output for a case without modes, or None where it has no such thing."""
     words = case.arguments
     match case.kind:
@@ -178,41 +180,50 @@ def torch_output(case, inputs, weights):
             return torch_pool(case.kind, words, inputs)
         case "GlobalAveragePooling2D":
             return inputs.mean(dim=(1, 2), keepdim=words.get("keepdims", False))
+        case "GlobalMaxPooling2D":
+            return inputs.amax(dim=(1, 2))
         case "Embedding":
             return functional.embedding(inputs.long(), weights[0])
         case "PReLU" if "shared_axes" in words:
             return channels_last(functional.prelu(channels_first(inputs), weights[0].flatten()))
         case "PReLU":
             return functional.prelu(inputs, weights[0])
+        case "Concatenate":
+            return torch.cat([inputs, *more], dim=words.get("axis", -1))
+        case kind if kind in TORCH_MERGES:
+            return TORCH_MERGES[kind](inputs, *more)
     return None
 
 
 def torch_quantities(case, mode):
     """Returns what PyTorch gives in a mode, by quantity; nothing where it has no such thing."""
-    training = mode == "training"
-    arrays = [*layer_weights([weight.shape for weight in keras_layer(case).get_weights()])]
+    arrays = layer_weights([weight.shape for weight in keras_layer(case).get_weights()])
     weights = [torch.from_numpy(array).double().requires_grad_() for array in arrays]
-    inputs = torch.from_numpy(inputs_of(case))
-    is_float = inputs.is_floating_point()
-    inputs = inputs.double().requires_grad_() if is_float else inputs
+    inputs = [torch.from_numpy(array) for array in layer_inputs(case)]
+    if inputs[0].is_floating_point():
+        inputs = [array.double().requires_grad_() for array in inputs]
     updated = []
     if case.kind == "BatchNormalization":
-        output, updated = torch_batch_norm(case.arguments, inputs, weights, training, case.shape)
+        output, updated = torch_batch_norm(
+            case.arguments, inputs[0], weights, mode == "training", case.shape
+        )
         weights = weights[:-2]
     else:
-        output = torch_output(case, inputs, weights)
+        output = torch_output(case, inputs[0], weights, inputs[1:])
     if output is None:
         return {}
     total = (output * torch.from_numpy(cotangent(tuple(output.shape)))).sum()
-    sources = ([inputs] if is_float else []) + weights
-    gradients = list(torch.autograd.grad(total, sources)) if sources else []
-    input_gradient = gradients.pop(0) if is_float else None
-    return quantities(output.detach(), input_gradient, gradients, updated, training)
+    sources = [array for array in inputs if array.is_floating_point()]
+    gradients = torch.autograd.grad(total, sources + weights)
+    split = len(sources)
+    return quantities(output.detach(), gradients[:split], gradients[split:], updated, mode)
 
 
 def main():
     """Runs every layer in both libraries and writes the file."""
-    arrays = {"fingerprint": fingerprint([inputs_of(case) for case in LAYERS.values()])}
+    arrays = {
+        "fingerprint": fingerprint([a for case in LAYERS.values() for a in layer_inputs(case)])
+    }
     for name, case in LAYERS.items():
         for mode in modes(case):
             for library, record in (("keras", keras_quantities), ("torch", torch_quantities)):

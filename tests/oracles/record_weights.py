@@ -5,7 +5,7 @@ Arrays are named `keras/case/quantity`, with the cases of `cases.REGULARIZERS` a
 regularizer's penalty of that weight, and `gradient/NAME` its gradient; `value/NAME` is the weight
 under a constraint. Those that end in `_filters` see the filters only, the others only the kernel
 and, along axis 0, the bias. PyTorch has constraints under one name: `torch/max_norm*/value/kernel`
-is `torch.renorm` in float64, which spares vectors at the limit where Keras divides by its epsilon.
+is `torch.renorm` in float64, which adds its 1e-7 to long vectors alone.
 `fingerprint` is `recipe.fingerprint` of the weights.
 
 Run: python tests/oracles/record_weights.py
