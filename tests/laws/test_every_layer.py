@@ -51,6 +51,7 @@ def test_the_tables_name_exported_members_only():
         discovery.losses,
         discovery.metrics,
         discovery.callbacks,
+        discovery.schedules,
     )
     known = {cls.__name__ for family in families for cls in family()}
     assert set(discovery.ARGUMENTS) | set(discovery.SHAPES) | set(discovery.WHOLE) <= known

@@ -316,10 +316,14 @@ class Layer:
         if is_symbolic(inputs):
             return self._lay_out(inputs, args, training, kwargs)
         scope = current_scope()
-        if scope is None:
-            with entered(Scope(training=bool(training))):
-                return self(inputs, *args, training=training, **kwargs)
         inputs = _as_inputs(inputs)
+        if scope is None:
+            # The scope speaks for all variables, so that what `call` assigns is not carried out.
+            self.ensure_built(_shape_of(inputs))
+            variables = self.variables
+            values = [variable._value for variable in variables]
+            with entered(Scope(variables, values, training=bool(training))):
+                return self(inputs, *args, training=training, **kwargs)
         self.ensure_built(_shape_of(inputs))
         self.check_input_shape(_shape_of(inputs))
         mode = scope.training if training is None else bool(training)
