@@ -380,3 +380,63 @@ def test_an_own_model_with_two_inputs_and_outputs_trains_and_is_saved(tmp_path, 
     loaded = ek.models.load_model(tmp_path / "own")
     for name, part in model.predict(x).items():
         np.testing.assert_array_equal(loaded.predict(x)[name], part)
+
+
+def residual_network():
+    """A small ResNet for 8 x 8 pictures: two residual blocks, one of which halves the picture."""
+    layers = ek.layers
+
+    def block(x, filters, strides):
+        y = layers.Conv2D(filters, 3, strides=strides, padding="same", use_bias=False)(x)
+        y = layers.Activation("relu")(layers.BatchNormalization(momentum=0.9)(y))
+        y = layers.Conv2D(filters, 3, padding="same", use_bias=False)(y)
+        y = layers.BatchNormalization(momentum=0.9)(y)
+        if strides > 1:
+            x = layers.Conv2D(filters, 1, strides=strides, use_bias=False)(x)
+        return layers.Activation("relu")(layers.Add()([x, y]))
+
+    picture = ek.Input(shape=(8, 8, 1))
+    x = layers.Conv2D(8, 3, padding="same", activation="relu")(layers.Rescaling(1 / 16)(picture))
+    x = block(block(x, 8, 1), 16, 2)
+    top = layers.Dense(10, activation="softmax")(layers.GlobalAveragePooling2D()(x))
+    return ek.Model(picture, top, name="resnet")
+
+
+def test_a_residual_network_of_convolutions_trains_is_saved_loaded_and_cloned(tmp_path):
+    """Parameters by hand: 80 + (2·576 + 2·32) + (1152 + 2304 + 128 + 2·64 - 128) + 170."""
+    (x, y), (x_test, y_test) = ek.datasets.digits.load_data()
+    pictures, test = x.reshape(-1, 8, 8, 1), x_test.reshape(-1, 8, 8, 1)
+    model = residual_network()
+    assert model.count_params() == 80 + 1152 + 64 + 1152 + 2304 + 128 + 128 + 170
+    model.compile("adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+    history = model.fit(pictures, y, epochs=4, verbose=0)
+    assert history.history["loss"][-1] < 0.5 * history.history["loss"][0]
+    assert model.evaluate(test, y_test, verbose=0)[1] > 0.8
+    model.save(tmp_path / "resnet.keras")
+    loaded = ek.models.load_model(tmp_path / "resnet.keras")
+    np.testing.assert_array_equal(loaded.predict(test), model.predict(test))
+    assert loaded.evaluate(test, y_test, verbose=0) == model.evaluate(test, y_test, verbose=0)
+    copy = ek.models.clone_model(model, weights=True)
+    np.testing.assert_array_equal(copy.predict(test), model.predict(test))
+    copy.compile("adam", loss="sparse_categorical_crossentropy")
+    before = model.predict(test)
+    copy.fit(pictures, y, verbose=0)
+    np.testing.assert_array_equal(model.predict(test), before)
+
+
+def test_layers_come_in_the_order_of_keras():
+    """The orders that Keras 3.15.1 gives the same graphs: by the longest way to an output."""
+    a, b = ek.Input(shape=(2,), name="a"), ek.Input(shape=(2,), name="b")
+    late = Dense(2, name="late")(b)
+    deep = Dense(2, name="deep_2")(Dense(2, name="deep_1")(a))
+    joined = ek.layers.Concatenate(name="joined")([late, deep])
+    model = ek.Model([a, b], Dense(1, name="top")(joined))
+    names = [layer.name for layer in model.layers]
+    assert names == ["a", "b", "deep_1", "late", "deep_2", "joined", "top"]
+    x, shared = ek.Input(shape=(2,), name="x"), Dense(2, name="shared")
+    early = shared(x)
+    again = shared(Dense(2, name="mid")(early))
+    model = ek.Model(x, [Dense(1, name="o2")(early), Dense(1, name="o1")(again)])
+    assert [layer.name for layer in model.layers] == ["x", "shared", "mid", "o2", "o1"]
+    names = [layer.name for layer in two_of_each().layers]
+    assert names == ["deep", "dense", "dense_1", "wide", "add", "concatenate", "price", "kind"]
