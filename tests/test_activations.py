@@ -14,6 +14,8 @@ import evenkeel as ek
 from evenkeel import activations
 from evenkeel.errors import InvalidArgumentError
 from evenkeel.layers import Activation, Dense
+from evenkeel.models import Sequential
+from evenkeel.network import Scope, entered
 from tests.laws import discovery
 from tests.oracles import cases, recipe
 
@@ -174,6 +176,49 @@ def test_name_and_function_lead_to_each_other(function):
 )
 def test_other_names_are_the_same_function(alias, name):
     assert activations.get(alias) is activations.get(name)
+
+
+def test_rrelu_outside_of_training_has_the_mean_slope():
+    """(1/8 + 1/3) / 2 = 11/48."""
+    expected = np.where(np.asarray(GRID) > 0, GRID, 11 / 48 * np.asarray(GRID, np.float64))
+    np.testing.assert_allclose(activations.rrelu(GRID), expected, rtol=1e-6)
+    with entered(Scope(training=False)):
+        np.testing.assert_allclose(activations.rrelu(GRID), expected, rtol=1e-6)
+
+
+def test_rrelu_by_name_draws_new_slopes_for_each_layer_and_element_in_training():
+    layers = [Dense(4, "rrelu", kernel_initializer="ones") for _ in range(2)]
+    model = Sequential(layers[:1])
+    x = -jnp.ones((3, 1))
+    slopes = -np.asarray(model(x, training=True))
+    assert len(np.unique(slopes)) > 1
+    assert slopes.min() >= 1 / 8
+    assert slopes.max() <= 1 / 3
+    np.testing.assert_allclose(model(x), -11 / 48 * np.ones((3, 4)), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ({}, [0, 0, 0, 0.5, 3]),
+        ({"max_value": 1.0}, [0, 0, 0, 0.5, 1]),
+        ({"negative_slope": 0.1}, [-0.2, -0.05, 0, 0.5, 3]),
+        ({"negative_slope": 0.1, "threshold": 1.0}, [-0.3, -0.15, -0.1, -0.05, 3]),
+        ({"threshold": 0.5}, [0, 0, 0, 0, 3]),
+    ],
+    ids=str,
+)
+def test_the_settings_of_relu_are_what_its_definition_says(arguments, expected):
+    """slope·(x - threshold) up to the threshold, x above, cut at the maximum; by hand."""
+    points = jnp.array([-2.0, -0.5, 0.0, 0.5, 3.0])
+    np.testing.assert_allclose(activations.relu(points, **arguments), expected, rtol=1e-6)
+
+
+def test_celu_is_elu_without_a_jump_of_the_slope():
+    """Its slope at 0 is 1 from both sides, whatever α is; Barron 2017."""
+    near = jnp.array([-1e-6, 1e-6])
+    slopes_there = slopes(lambda x: activations.celu(x, 3.0), near)
+    np.testing.assert_allclose(slopes_there, 1, rtol=1e-5)
 
 
 @pytest.mark.parametrize(("name", "alpha"), [("elu", 0.5), ("leaky_relu", 0.01)])

@@ -264,8 +264,10 @@ def _moments_of_part(part: np.ndarray, axes: tuple[int, ...]) -> _Moments:
 
 def _batches(data: Any) -> Iterator[np.ndarray]:
     """Yields arrays: the data itself, or the inputs of each batch of an iterable."""
-    first = data[0] if isinstance(data, list | tuple) and data else None
-    if hasattr(data, "__array__") or isinstance(first, int | float | list | tuple):
+    first = data
+    while isinstance(first, list | tuple) and first:
+        first = first[0]
+    if hasattr(data, "__array__") or isinstance(first, int | float):
         yield np.asarray(data)
         return
     for batch in data:
