@@ -5,7 +5,6 @@ The model, its optimizer and the random state are afterwards what they were, to 
 
 from __future__ import annotations
 
-import copy
 import math
 from dataclasses import dataclass, replace
 from typing import Any
@@ -257,8 +256,7 @@ def _losses(
 
 def _plan_without_schedule(model: Any) -> Plan:
     """Returns the model's plan with a fresh optimizer whose rate is what each step is given."""
-    optimizer = copy.copy(model.optimizer)
-    optimizer.schedule, optimizer.slots, optimizer.iterations = None, None, 0
+    optimizer = model.optimizer.without_schedule()
     heads = tuple(replace(head, metrics=(), weighted=frozenset()) for head in model.heads())
     return Plan.of(model, heads=heads, optimizer=optimizer)
 

@@ -139,6 +139,8 @@ class Run:
         key: The random key of the run.
         telemetry: How closely to look inside.
         should_stop: Whether a callback asked to stop.
+        is_whole: Whether the run ends here, so that the optimizer hands over what it averaged;
+            False for a single batch of a loop that others run.
     """
 
     programs: Programs
@@ -152,6 +154,7 @@ class Run:
     key: Array
     telemetry: Level
     should_stop: Callable[[], bool]
+    is_whole: bool = True
     _step: int = field(default=0, init=False)
     _pace: Pace = field(default_factory=Pace, init=False)
 
@@ -201,6 +204,8 @@ class Run:
             if self.should_stop():
                 self.history.outcome = Outcome.STOPPED
                 break
+        if self.is_whole:
+            plan.finish()
         self.callbacks.call("on_train_end", logs)
 
     def _epoch(self, epoch: int, state: State) -> Logs:

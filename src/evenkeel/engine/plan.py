@@ -109,6 +109,14 @@ class Plan:
         self.optimizer.slots = state.slots
         self.optimizer.iterations = steps
 
+    def finish(self) -> None:
+        """Puts what the optimizer hands over at the end of a run, its averages, in their place."""
+        assert self.optimizer is not None
+        trained = {path: variable._value for path, variable in self.trained.items()}
+        if self.optimizer.slots is not None:
+            for path, value in self.optimizer.finished(trained, self.optimizer.slots).items():
+                self.trained[path].bind(value)
+
 
 def surviving_slots(optimizer: Optimizer, trained: dict[str, Array]) -> Any:
     """Returns the optimizer's slots for these parameters.

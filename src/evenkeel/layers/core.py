@@ -415,13 +415,13 @@ class Embedding(Layer):
         self.embeddings_regularizer = regularizers.get(embeddings_regularizer)
         self.embeddings_constraint = constraints.get(embeddings_constraint)
 
-    def check_values(self, x: Any) -> None:
+    def check_values(self, inputs: Any) -> None:
         """Raises `InvalidDataError` where an id of a batch on the host is not in the table.
 
         Args:
-            x: The ids, an array (rows, ...).
+            inputs: The ids, an array (rows, ...).
         """
-        ids = np.asarray(x)
+        ids = np.asarray(inputs)
         wrong = (ids < 0) | (ids > self.input_dim - 1) | (ids != np.floor(ids))
         if not wrong.any():
             return

@@ -318,6 +318,7 @@ class Model(Layer):
             InvalidArgumentError: If an argument is impossible.
         """
         self._require_compiled("fit")
+        assert self.optimizer is not None
         epochs = integer_at_least(1, "fit(epochs)", epochs)
         initial_epoch = integer_at_least(0, "fit(initial_epoch)", initial_epoch)
         validation_freq = positive_integer("fit(validation_freq)", validation_freq)
@@ -334,6 +335,9 @@ class Model(Layer):
             else:
                 refuse_for_arrays(steps_per_epoch=steps_per_epoch)
                 feed = ArrayFeed(train, rows_a_step, next_seed() if shuffle else None)
+            self.optimizer.begin_run(
+                steps_per_epoch=feed.steps, epochs=epochs, initial_epoch=initial_epoch
+            )
             programs = self._programs_for(feed.sample())
             validation = reader.validation(held_out, validation_data, validation_batch_size)
         params = {
@@ -521,6 +525,7 @@ class Model(Layer):
             key=jax.random.key(next_seed()),
             telemetry="off",
             should_stop=lambda: False,
+            is_whole=False,
         ).go()
         logs = {name: values[-1] for name, values in history.history.items()}
         return _answer(logs, return_dict)

@@ -12,6 +12,7 @@ clipping, weight decay, averaging and accumulation (`surroundings`), and the rat
 
 from __future__ import annotations
 
+import copy
 import math
 import re
 import warnings
@@ -270,6 +271,19 @@ class Optimizer:
                 2,
             )
         self._excluded = names
+
+    def without_schedule(self) -> Optimizer:
+        """Returns a copy that took no step yet and whose rate is a number.
+
+        Example:
+            >>> from evenkeel.optimizers import SGD
+            >>> SGD(lambda step: 0.1 / (1 + step), momentum=0.9).without_schedule()
+            SGD(learning_rate=1.0, momentum=0.9, nesterov=False)
+        """
+        bare = copy.copy(self)
+        bare.schedule = bare._curve = bare.slots = bare._owner = None
+        bare.iterations = 0
+        return bare
 
     def claim(self, model: Any) -> None:
         """Ties the optimizer to a model, whose slots it keeps.

@@ -225,7 +225,7 @@ class LearningRateSchedule:
             total_steps: How many steps to show; the schedule's own length when None.
 
         Raises:
-            ImportError: If matplotlib is not installed.
+            MissingPackageError: If matplotlib is not installed.
             InvalidArgumentError: If the length is not known.
         """
         return view.plot(self, ax, points, steps_per_epoch, total_steps)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from evenkeel.errors import InvalidArgumentError, explain, integer_at_least
+from evenkeel.errors import InvalidArgumentError, explain, integer_at_least, optional_package
 
 
 def curve(
@@ -52,7 +52,8 @@ def plot(
 ) -> Any:
     """Draws the curve. See `LearningRateSchedule.plot`."""
     steps, rates, momenta = curve(schedule, points, steps_per_epoch, total_steps)
-    ax = _new_axes() if ax is None else ax
+    if ax is None:
+        ax = optional_package("matplotlib.pyplot", "plot").subplots()[1]
     x = steps if steps_per_epoch is None else steps / steps_per_epoch
     ax.plot(x, rates, color="C0", label="learning rate")
     ax.set_xlabel("step" if steps_per_epoch is None else "epoch")
@@ -62,16 +63,3 @@ def plot(
         other.plot(x, momenta, color="C1", linestyle="--", label="momentum")
         other.set_ylabel("momentum")
     return ax
-
-
-def _new_axes() -> Any:
-    try:
-        from matplotlib import pyplot  # pyright: ignore[reportMissingImports]  # an optional extra
-    except ImportError as error:
-        raise ImportError(
-            explain(
-                "schedule.plot draws with matplotlib, which is not installed.",
-                'Type pip install "evenkeel[plot]", or print(schedule.table()).',
-            )
-        ) from error
-    return pyplot.subplots()[1]
