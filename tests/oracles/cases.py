@@ -494,5 +494,25 @@ LAYERS = {
     "prelu": LayerCase("PReLU", {}, _TABLE),
     "prelu_shared": LayerCase("PReLU", {"shared_axes": [1, 2]}, _IMAGES),
 }
+LAYERS |= {
+    "layer_norm_outer_axes": LayerCase("LayerNormalization", {"axis": [1, 3]}, (4, 3, 5, 2)),
+    "conv_many_channels": LayerCase(
+        "Conv2D",
+        {"filters": 4, "kernel_size": (3, 2), "strides": (2, 1), "padding": "same"},
+        (2, 7, 8, 9),
+    ),
+    "conv_many_channels_dilation": LayerCase(
+        "Conv2D", _CONV | {"dilation_rate": 2, "activation": "tanh"}, (2, 7, 8, 9)
+    ),
+    "global_max_pool_kept": LayerCase("GlobalMaxPooling2D", {"keepdims": True}, _POOL),
+    "add_broadcast": LayerCase("Add", {}, (4, 3), ((4, 1), (4, 5, 3))),
+    "normalization": LayerCase(
+        "Normalization", {"mean": [1.0, 2.0], "variance": [4.0, 0.25]}, (4, 2)
+    ),
+    "normalization_inverted": LayerCase(
+        "Normalization", {"mean": 3.0, "variance": 4.0, "invert": True}, (4, 2)
+    ),
+    "relu": LayerCase("ReLU", {"max_value": 1.0, "negative_slope": 0.1, "threshold": 0.25}, _TABLE),
+}
 # The layers that compute something else in training. (Dropout's draws are its own affair.)
 MODAL_LAYERS = ("BatchNormalization",)

@@ -155,6 +155,12 @@ def torch_norm(kind, words, inputs, weights):
     return functional.layer_norm(inputs, shape, gamma, beta, words.get("epsilon", 1e-3))
 
 
+def of_one_rank(parts):
+    """Returns arrays with axes of length 1 put in behind the batch, as Keras merges them."""
+    rank = max(part.ndim for part in parts)
+    return [p.reshape(p.shape[0], *[1] * (rank - p.ndim), *p.shape[1:]) for p in parts]
+
+
 TORCH_MERGES = {
     "Add": lambda *parts: sum(parts),
     "Subtract": torch.sub,
@@ -181,7 +187,7 @@ def torch_output(case, inputs, weights, more):
         case "GlobalAveragePooling2D":
             return inputs.mean(dim=(1, 2), keepdim=words.get("keepdims", False))
         case "GlobalMaxPooling2D":
-            return inputs.amax(dim=(1, 2))
+            return inputs.amax(dim=(1, 2), keepdim=words.get("keepdims", False))
         case "Embedding":
             return functional.embedding(inputs.long(), weights[0])
         case "PReLU" if "shared_axes" in words:
@@ -191,7 +197,7 @@ def torch_output(case, inputs, weights, more):
         case "Concatenate":
             return torch.cat([inputs, *more], dim=words.get("axis", -1))
         case kind if kind in TORCH_MERGES:
-            return TORCH_MERGES[kind](inputs, *more)
+            return TORCH_MERGES[kind](*of_one_rank([inputs, *more]))
     return None
 
 
