@@ -376,12 +376,26 @@ class _Confusion(Metric):
         return y, p
 
 
+class _AboveThreshold(_Confusion):
+    """Precision and recall: what counts is above one threshold, which Keras calls `thresholds`."""
+
+    _settings = ("thresholds", "class_id")
+
+    def __init__(
+        self, thresholds: float = 0.5, class_id: int | None = None, name: str | None = None
+    ):
+        where = f"{type(self).__name__}(thresholds)"
+        self.thresholds = number_in(where, thresholds, 0, 1)
+        super().__init__(self.thresholds, class_id, name)
+
+
 @registry.register()
-class Precision(_Confusion):
+class Precision(_AboveThreshold):
     """Of the outputs above the threshold, the fraction that should be.
 
     Args:
-        threshold: Outputs above it count as positive, in [0, 1].
+        thresholds: Outputs above it count as positive, in [0, 1]; one number, so that a
+            history can hold the result.
         class_id: Count this class only; None counts all outputs together.
         name: The name in histories.
 
@@ -396,11 +410,12 @@ class Precision(_Confusion):
 
 
 @registry.register()
-class Recall(_Confusion):
+class Recall(_AboveThreshold):
     """Of the outputs that should be above the threshold, the fraction that are.
 
     Args:
-        threshold: Outputs above it count as positive, in [0, 1].
+        thresholds: Outputs above it count as positive, in [0, 1]; one number, so that a
+            history can hold the result.
         class_id: Count this class only; None counts all outputs together.
         name: The name in histories.
 

@@ -130,6 +130,7 @@ _PROBABILITY = ("binary_targets", "binary_probabilities")
 _CLASS_PROBABILITIES = ("class_targets", "class_probabilities")
 _INDEXED = ("class_indices", "class_probabilities")
 _LOW = {"threshold": 0.3}
+_LOW_ONES = {"thresholds": 0.3}
 
 METRICS = {
     "binary_accuracy": Case("BinaryAccuracy", {}, *_PROBABILITY),
@@ -144,11 +145,11 @@ METRICS = {
     "auc_thresholds": Case("AUC", {"num_thresholds": 50}, *_PROBABILITY),
     "auc_precision_recall": Case("AUC", {"curve": "PR"}, *_PROBABILITY),
     "precision": Case("Precision", {}, *_PROBABILITY),
-    "precision_threshold": Case("Precision", _LOW, *_PROBABILITY),
-    "precision_class": Case("Precision", {"class_id": 2} | _LOW, *_CLASS_PROBABILITIES),
+    "precision_threshold": Case("Precision", _LOW_ONES, *_PROBABILITY),
+    "precision_class": Case("Precision", {"class_id": 2} | _LOW_ONES, *_CLASS_PROBABILITIES),
     "recall": Case("Recall", {}, *_PROBABILITY),
-    "recall_threshold": Case("Recall", _LOW, *_PROBABILITY),
-    "recall_class": Case("Recall", {"class_id": 2} | _LOW, *_CLASS_PROBABILITIES),
+    "recall_threshold": Case("Recall", _LOW_ONES, *_PROBABILITY),
+    "recall_class": Case("Recall", {"class_id": 2} | _LOW_ONES, *_CLASS_PROBABILITIES),
     "f1_score": Case("F1Score", {"average": "macro"}, *_CLASS_PROBABILITIES),
     "f1_score_micro": Case("F1Score", {"average": "micro"}, *_CLASS_PROBABILITIES),
     "f1_score_weighted": Case("F1Score", {"average": "weighted"}, *_CLASS_PROBABILITIES),

@@ -249,14 +249,8 @@ def losses():
 
 
 def keras_metric(case, inputs, weighted):
-    """Returns the result of a Keras metric after two uneven batches.
-
-    Its precision and recall take several `thresholds`, ours one `threshold`.
-    """
-    arguments = dict(case.arguments)
-    if case.kind in ("Precision", "Recall") and "threshold" in arguments:
-        arguments["thresholds"] = arguments.pop("threshold")
-    metric = getattr(keras.metrics, case.kind)(**arguments)
+    """Returns the result of a Keras metric after two uneven batches."""
+    metric = getattr(keras.metrics, case.kind)(**case.arguments)
     for rows in METRIC_BATCHES:
         sample_weight = inputs["sample_weight"][rows] if weighted else None
         metric.update_state(
@@ -294,7 +288,7 @@ def decided(case, inputs):
     if case.predictions == "class_probabilities":
         return inputs["class_indices"], predictions.argmax(axis=-1)
     if case.predictions == "binary_probabilities" and case.kind != "AUC":
-        return targets[:, 0], predictions[:, 0] > case.arguments.get("threshold", 0.5)
+        return targets[:, 0], predictions[:, 0] > case.arguments.get("thresholds", 0.5)
     return targets.astype(np.float64), predictions.astype(np.float64)
 
 
