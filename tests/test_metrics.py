@@ -240,7 +240,7 @@ def test_binary_targets_may_be_of_any_type(dtype):
     [
         (metrics.AUC, {"curve": "roc-like"}),
         (metrics.AUC, {"num_thresholds": 0}),
-        (metrics.Precision, {"threshold": 1.5}),
+        (metrics.Precision, {"thresholds": 1.5}),
         (metrics.F1Score, {"average": None}),
         (metrics.BinaryAccuracy, {"threshold": float("nan")}),
     ],
