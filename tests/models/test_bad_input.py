@@ -281,7 +281,7 @@ IMPOSSIBLE = [
     ("huber 0", lambda: losses.Huber(delta=0), ["Huber(delta)", "(0, inf)"]),
     ("smoothing 2", lambda: losses.BinaryCrossentropy(label_smoothing=2), ["label_smoothing"]),
     ("reduction", lambda: losses.MeanSquaredError(reduction="sum"), ["reduction", "Leave"]),
-    ("threshold", lambda: metrics.Precision(threshold=2), ["threshold"]),
+    ("threshold", lambda: metrics.Precision(thresholds=2), ["thresholds"]),
     ("patience -1", lambda: ek.callbacks.EarlyStopping(patience=-1), ["patience", "-1"]),
     ("seed negative", lambda: ek.set_random_seed(-1), ["seed", "-1"]),
     ("optimizer a number", lambda: model_for("mse").compile(3, "mse"), ["optimizer", "'adam'"]),
