@@ -102,7 +102,8 @@ def test_on_a_parabola_the_turning_point_is_below_the_rate_of_divergence():
     assert search.diverged
     assert 0.05 < search.lowest < 1.2
     assert 0.3 < search.turning_point < 3.0
-    assert search.suggestion == search.turning_point / 10
+    assert search.suggestion == search.lowest / 1.5
+    assert search.suggestions["a tenth of the turning point"] == search.turning_point / 10
     assert search.steepest <= search.lowest
 
 
