@@ -102,8 +102,8 @@ class LearningRateSearch:
         ending = "the loss blew up" if self.diverged else "the loss had not blown up"
         return (
             f"Learning rate {self.suggestion:.3g}: a third below {self.lowest:.3g}, where the loss "
-            f"was lowest; from {self.turning_point:.3g} it rises, at {self.rates[-1]:.3g} {ending}. "
-            f"Type model.optimizer.learning_rate = {self.suggestion:.3g}."
+            f"was lowest; from {self.turning_point:.3g} it rises, at {self.rates[-1]:.3g} {ending}."
+            f" Type model.optimizer.learning_rate = {self.suggestion:.3g}."
         )
 
     def plot(self, ax: Any = None) -> Any:
