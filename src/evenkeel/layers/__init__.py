@@ -7,16 +7,7 @@ is no business of this package; see `evenkeel.engine`.
 from evenkeel.layers.activation import ELU, LeakyReLU, PReLU, ReLU, RReLU, Softmax
 from evenkeel.layers.base import Layer
 from evenkeel.layers.convolution import Conv2D, ZeroPadding2D
-from evenkeel.layers.core import (
-    Activation,
-    Dense,
-    Embedding,
-    Flatten,
-    Identity,
-    Permute,
-    RepeatVector,
-    Reshape,
-)
+from evenkeel.layers.core import Activation, Dense, Identity
 from evenkeel.layers.dropout import (
     AlphaDropout,
     Dropout,
@@ -24,6 +15,7 @@ from evenkeel.layers.dropout import (
     GaussianNoise,
     SpatialDropout2D,
 )
+from evenkeel.layers.embedding import Embedding
 from evenkeel.layers.input import Input, InputLayer
 from evenkeel.layers.merging import (
     Add,
@@ -53,6 +45,7 @@ from evenkeel.layers.pooling import (
     MaxPooling2D,
 )
 from evenkeel.layers.preprocessing import Normalization, Rescaling
+from evenkeel.layers.reshaping import Flatten, Permute, RepeatVector, Reshape
 
 __all__ = [
     "ELU",
