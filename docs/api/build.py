@@ -120,6 +120,8 @@ def write_pages(folder: Path) -> list[str]:
     modules = public_modules()
     for name in evenkeel.__all__:  # pdoc looks names up where lazily imported ones are not yet
         setattr(evenkeel, name, getattr(evenkeel, name))
+    for module in modules:  # without __all__, pdoc would also show what is only imported by name
+        vars(module)["__all__"] = public_names(module)
     jax.Array.__qualname__ = "Array"  # signatures say what one types, not where it is defined
     if "Shapes" not in pdoc.docstrings.GOOGLE_LIST_SECTIONS:
         pdoc.docstrings.GOOGLE_LIST_SECTIONS.append("Shapes")

@@ -54,6 +54,12 @@ def test_every_family_is_on_the_index_with_its_first_sentence(finished):
         assert getattr(ek, name).__doc__.split(":")[0] in text
 
 
+def test_a_page_has_what_its_family_defines_and_not_what_it_imports(finished):
+    text = (finished[0] / "evenkeel" / "activations.html").read_text()
+    assert '<section id="elu">' in text
+    assert '<section id="Array">' not in text
+
+
 def test_a_family_without_a_page_is_reported(build, pages):
     (pages / "evenkeel" / "losses.html").unlink()
     assert "evenkeel.losses has no page." in build.page_faults(pages)
