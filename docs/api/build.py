@@ -33,7 +33,7 @@ import jax
 import pdoc
 import pdoc.docstrings
 import pdoc.render
-from pdoc.doc import Class, Doc, Module, Variable
+from pdoc.doc import Class, Doc, Function, Module, Variable
 
 import evenkeel
 
@@ -88,6 +88,15 @@ def visible_bases(cls: type) -> list[str]:
     return list(dict.fromkeys(names))
 
 
+def constructor_of(cls: Class) -> Function | None:
+    """Returns the constructor that the docstring of a class describes, where it takes anything."""
+    written = cls.obj.__init__  # not __new__, which may stand before it and take anything
+    if not inspect.isfunction(written):
+        return None
+    constructor = Function(cls.modulename, f"{cls.qualname}.__init__", written, cls.taken_from)
+    return constructor if constructor.signature_without_self.parameters else None
+
+
 def is_told_elsewhere(member: Doc[Any], page: Module) -> bool:
     """Whether a method is left to the class that it comes from, or whose contract it fulfils.
 
@@ -133,7 +142,10 @@ def write_pages(folder: Path) -> list[str]:
     )
     pdoc.render.env.filters["literal_stars"] = literal_stars
     pdoc.render.env.globals.update(
-        alias_of=alias_of, is_told_elsewhere=is_told_elsewhere, visible_bases=visible_bases
+        alias_of=alias_of,
+        constructor_of=constructor_of,
+        is_told_elsewhere=is_told_elsewhere,
+        visible_bases=visible_bases,
     )
     chosen = "|".join(re.escape(module.__name__) for module in modules)
     with warnings.catch_warnings(record=True) as caught:
