@@ -1,7 +1,7 @@
 """Data sets for trying things out, and files of one's own.
 
-datasets.load("digits")                     a `Dataset` with a training and a test part
-datasets.fashion_mnist.load_data()          the four arrays, as Keras has it
+`load("digits")` gives a `Dataset` with a training and a test part; `fashion_mnist.load_data()`
+gives the four arrays, as Keras has it.
 """
 
 from evenkeel.datasets import digits, fashion_mnist
