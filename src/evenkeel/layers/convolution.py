@@ -312,7 +312,7 @@ class ZeroPadding2D(Layer):
 class Window(NamedTuple):
     """A window that moves along one axis.
 
-    Args:
+    Attributes:
         size: How many elements it sees.
         stride: How far it moves.
         dilation: The distance between the elements that it sees.

@@ -43,7 +43,7 @@ def as_schedule(where: str, value: Any) -> LearningRateSchedule:
 @registry.register()
 @dataclass(frozen=True)
 class Delayed(LearningRateSchedule):
-    """A schedule that begins at a later step: what `resolve` makes of one that is of the run.
+    """A schedule that begins at a later step: what resolving makes of one that is of the run.
 
         η(t) = schedule(t - start)
 
