@@ -32,15 +32,28 @@ if TYPE_CHECKING:
         saving,
         utils,
     )
-    from evenkeel.layers import Input
+    from evenkeel.initializers import Initializer
+    from evenkeel.layers import Input, Layer
     from evenkeel.learning_rate import find_learning_rate
+    from evenkeel.losses import Loss
+    from evenkeel.metrics import Metric
     from evenkeel.models import Model, Sequential
+    from evenkeel.network import Variable
+    from evenkeel.optimizers import Optimizer
     from evenkeel.randomness import set_random_seed
+    from evenkeel.regularizers import Regularizer
 
 __all__ = [
+    "Initializer",
     "Input",
+    "Layer",
+    "Loss",
+    "Metric",
     "Model",
+    "Optimizer",
+    "Regularizer",
     "Sequential",
+    "Variable",
     "activations",
     "backend",
     "callbacks",
@@ -64,9 +77,16 @@ __all__ = [
 
 _HOMES = {
     "find_learning_rate": "evenkeel.learning_rate",
+    "Initializer": "evenkeel.initializers",
     "Input": "evenkeel.layers",
+    "Layer": "evenkeel.layers",
+    "Loss": "evenkeel.losses",
+    "Metric": "evenkeel.metrics",
     "Model": "evenkeel.models",
+    "Optimizer": "evenkeel.optimizers",
+    "Regularizer": "evenkeel.regularizers",
     "Sequential": "evenkeel.models",
+    "Variable": "evenkeel.network",
     "set_random_seed": "evenkeel.randomness",
 }
 

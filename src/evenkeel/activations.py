@@ -455,4 +455,27 @@ def name_of(activation: Any) -> str | None:
     return registry.name_of(activation)
 
 
+def serialize(activation: Any) -> str | None:
+    """Writes a built-in activation down as its name; None stays None.
+
+    Raises:
+        InvalidArgumentError: If it is a function of yours, which a configuration cannot hold.
+
+    Example:
+        >>> serialize(elu)
+        'elu'
+    """
+    name = None if activation is None else name_of(activation)
+    if activation is not None and name is None:
+        raise InvalidArgumentError(
+            explain(
+                f"{activation!r} is no built-in activation, and a configuration holds no code.",
+                "Write a Layer that computes it, and decorate the class with @ek.saving.register.",
+            )
+        )
+    return name
+
+
+# Keras's word for `get` where a configuration is read.
+deserialize = get
 swish, hard_swish, logistic = silu, hard_silu, sigmoid

@@ -19,6 +19,7 @@ import jax.numpy as jnp
 from evenkeel.errors import InvalidArgumentError, explain, nearest, number_in
 from evenkeel.network import Array
 from evenkeel.registry import Configurable, Registry
+from evenkeel.registry import serialize as serialize
 
 registry: Registry[Constraint] = Registry("constraint")
 
@@ -224,6 +225,9 @@ def _checked_axis(name: str, axis: Any) -> int | list[int]:
         )
     return several if isinstance(axis, list | tuple) else several[0]
 
+
+# Keras's word for `get` where a configuration is read.
+deserialize = get
 
 # The names under which Keras also knows them.
 max_norm, non_neg, unit_norm, min_max_norm = MaxNorm, NonNeg, UnitNorm, MinMaxNorm

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 from evenkeel.errors import InvalidArgumentError, explain, nearest, number_in
 from evenkeel.network import Array
 from evenkeel.registry import Registry, snake_case
+from evenkeel.registry import serialize as serialize
 
 registry: Registry[Loss] = Registry("loss")
 
@@ -95,7 +96,10 @@ class Loss:
             y_pred: The network's output.
             noted: The kind and logits from which the output was made, where that is known.
         """
-        raise NotImplementedError(f"{type(self).__name__} must define values(y_true, y_pred).")
+        own = getattr(self, "call", None)  # as losses for Keras are written
+        if own is None:
+            raise NotImplementedError(f"{type(self).__name__} must define values(y_true, y_pred).")
+        return own(align(y_true, y_pred), y_pred)
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Array:
         """Returns the reduced loss, a scalar."""
@@ -398,3 +402,6 @@ _loss_of_function: dict[Any, Loss] = {
     categorical_crossentropy: CategoricalCrossentropy(),
     sparse_categorical_crossentropy: SparseCategoricalCrossentropy(),
 }
+
+# Keras's word for `get` where a configuration is read.
+deserialize = get

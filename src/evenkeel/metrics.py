@@ -20,6 +20,7 @@ from evenkeel.losses import get as get_loss
 from evenkeel.losses import registry as loss_registry
 from evenkeel.network import Array
 from evenkeel.registry import Registry, snake_case
+from evenkeel.registry import serialize as serialize
 
 registry: Registry[Metric] = Registry("metric")
 State = dict[str, Array]
@@ -47,6 +48,17 @@ class Metric:
     def __init__(self, name: str | None = None):
         self.name = name or snake_case(type(self).__name__)
         self._state: State | None = None
+
+    def add_weight(self, *_: Any, **__: Any) -> Any:
+        """Refuses: a metric here is three pure functions, and keeps nothing in variables."""
+        raise InvalidArgumentError(
+            explain(
+                f"{type(self).__name__}: a metric has no variables here, because it is added up "
+                "inside a compiled epoch.",
+                "Write initial(), update(state, y_true, y_pred, weight) and value_of(state); or "
+                "row_values(y_true, y_pred) in a subclass of ek.metrics.MeanMetric.",
+            )
+        )
 
     def initial(self) -> State:
         """Returns the state before any batch."""
@@ -621,7 +633,7 @@ def get(identifier: Any) -> Metric:
         if identifier not in registry and identifier in loss_registry:
             return LossMetric(get_loss(identifier), identifier)
         cls = registry.lookup(identifier)
-        return cls(name="accuracy" if cls is Accuracy else identifier.lower())
+        return cls(name=identifier)
     if isinstance(identifier, type) and issubclass(identifier, Metric):
         return identifier()
     if isinstance(identifier, Loss):
@@ -699,3 +711,7 @@ def _one_hot_pair(y_true: Array, y_pred: Array) -> tuple[Array, Array]:
     if y.ndim == y_pred.ndim - 1 or (y.ndim == y_pred.ndim and y.shape != y_pred.shape):
         return one_hot_mask(y, y_pred).astype(jnp.float32), y_pred
     return (y.astype(y_pred.dtype) > 0.5).astype(jnp.float32), y_pred
+
+
+# Keras's word for `get` where a configuration is read.
+deserialize = get

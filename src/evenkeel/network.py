@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import math
+import weakref
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -57,6 +58,7 @@ class Variable:
         self.regularizer = regularizer
         self.constraint = constraint
         self._value = _as_array(value)
+        self._layer: weakref.ref[Any] | None = None
 
     @property
     def value(self) -> Array:
@@ -99,6 +101,29 @@ class Variable:
         else:
             self._value = _as_array(value, self._value.dtype)
 
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return len(self.shape)
+
+    @property
+    def path(self) -> str:
+        """The layer's name and the variable's own: `"dense/kernel"`."""
+        layer = None if self._layer is None else self._layer()
+        return self.name if layer is None else f"{layer.name}/{self.name}"
+
+    def belongs_to(self, layer: Any) -> None:
+        """Remembers whose variable it is."""
+        self._layer = weakref.ref(layer)
+
+    def assign_add(self, value: Any) -> None:
+        """Adds to the value, as `assign` replaces it."""
+        self.assign(self.value + value)
+
+    def assign_sub(self, value: Any) -> None:
+        """Subtracts from the value, as `assign` replaces it."""
+        self.assign(self.value - value)
+
     def bind(self, array: Array) -> None:
         """Adopts an array that a compiled program returned, without checks or copies."""
         self._value = array
@@ -113,11 +138,59 @@ class Variable:
     def __jax_array__(self) -> Array:
         return self.value
 
+    # Arithmetic is that of the value, so that `call` of a layer can be written with either.
+
+    def __getitem__(self, index: Any) -> Array:
+        return self.value[index]
+
+    def __float__(self) -> float:
+        return float(self.value)
+
+    def __neg__(self) -> Array:
+        return -self.value
+
+    def __add__(self, other: Any) -> Array:
+        return self.value + _value_of(other)
+
+    def __radd__(self, other: Any) -> Array:
+        return _value_of(other) + self.value
+
+    def __sub__(self, other: Any) -> Array:
+        return self.value - _value_of(other)
+
+    def __rsub__(self, other: Any) -> Array:
+        return _value_of(other) - self.value
+
+    def __mul__(self, other: Any) -> Array:
+        return self.value * _value_of(other)
+
+    def __rmul__(self, other: Any) -> Array:
+        return _value_of(other) * self.value
+
+    def __truediv__(self, other: Any) -> Array:
+        return self.value / _value_of(other)
+
+    def __rtruediv__(self, other: Any) -> Array:
+        return _value_of(other) / self.value
+
+    def __pow__(self, other: Any) -> Array:
+        return self.value ** _value_of(other)
+
+    def __matmul__(self, other: Any) -> Array:
+        return self.value @ _value_of(other)
+
+    def __rmatmul__(self, other: Any) -> Array:
+        return _value_of(other) @ self.value
+
     def __repr__(self) -> str:
         return (
             f"<Variable {self.name!r} shape={self.shape} dtype={self.dtype} "
             f"trainable={self.trainable}>"
         )
+
+
+def _value_of(operand: Any) -> Any:
+    return operand.value if isinstance(operand, Variable) else operand
 
 
 def _as_array(value: Any, dtype: Any = None) -> Array:

@@ -8,6 +8,7 @@ Counter-based generators (Philox) make every draw a function of (seed, counter) 
 from __future__ import annotations
 
 import contextlib
+import random
 from collections.abc import Iterator
 
 import numpy as np
@@ -46,7 +47,9 @@ _source = SeedSource()
 
 
 def set_random_seed(seed: int) -> None:
-    """Makes everything random that follows reproducible.
+    """Makes everything random that follows reproducible, in Python and NumPy as well.
+
+    Programs that draw their data with `random` or `numpy.random` rely on it, as in Keras.
 
     Args:
         seed: Any integer of at least 0.
@@ -58,7 +61,10 @@ def set_random_seed(seed: int) -> None:
         >>> next_seed() == first
         True
     """
-    _source.reset(integer_at_least(0, "set_random_seed(seed)", seed))
+    seed = integer_at_least(0, "set_random_seed(seed)", seed)
+    _source.reset(seed)
+    random.seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002  # the global generator that such programs use
 
 
 def next_seed() -> int:
@@ -77,11 +83,21 @@ def undisturbed() -> Iterator[None]:
         >>> next_seed() == first
         True
     """
-    before = _source.state
+    before = seeds_given_out()
     try:
         yield
     finally:
-        _source.state = before
+        go_back_to(before)
+
+
+def seeds_given_out() -> tuple[int, int]:
+    """Returns where the process-wide source stands, for `go_back_to`."""
+    return _source.state
+
+
+def go_back_to(state: tuple[int, int]) -> None:
+    """Makes the process-wide source go on from where it stood."""
+    _source.state = state
 
 
 def generator(*seed: int) -> np.random.Generator:

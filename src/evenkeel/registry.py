@@ -132,8 +132,16 @@ class Configurable:
         return f"{type(self).__name__}({settings})"
 
 
-def serialize(thing: Any) -> dict[str, Any]:
-    """Writes an object with `get_config` down as plain data that JSON can hold."""
+def serialize(thing: Any) -> Any:
+    """Writes an object with `get_config` down as plain data that JSON can hold; None stays None.
+
+    Example:
+        >>> from evenkeel.regularizers import L2
+        >>> serialize(L2(0.1))
+        {'class_name': 'L2', 'config': {'l2': 0.1}}
+    """
+    if thing is None:
+        return None
     return {"class_name": registered_name(type(thing)), "config": thing.get_config()}
 
 

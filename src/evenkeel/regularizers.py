@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from evenkeel.errors import InvalidArgumentError, explain, nearest, number_in
 from evenkeel.network import Array
 from evenkeel.registry import Configurable, Registry
+from evenkeel.registry import serialize as serialize
 
 registry: Registry[Regularizer] = Registry("regularizer")
 
@@ -168,6 +169,9 @@ def get(identifier: Any) -> Any:
         )
     )
 
+
+# Keras's word for `get` where a configuration is read.
+deserialize = get
 
 # The names under which Keras also knows them.
 l1, l2, l1_l2 = L1, L2, L1L2

@@ -242,7 +242,7 @@ def _write(path: Path, header: dict[str, Any], tensors: dict[str, np.ndarray]) -
     text = json.dumps(header, sort_keys=True, default=_plain)
     metadata = {_HEADER: text, "checksum": _checksum(text, tensors)}
     # C order is what the format stores; other arrays would be written scrambled.
-    contiguous = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
+    contiguous = {name: np.require(array, requirements="C") for name, array in tensors.items()}
     _write_whole(path, save(contiguous, metadata=metadata))
 
 
@@ -364,7 +364,7 @@ def _refuse_unloadable(model: Any, header: dict[str, Any]) -> None:
 def _checksum(header: str, tensors: dict[str, np.ndarray]) -> str:
     digest = hashlib.sha256(header.encode())
     for name in sorted(tensors):
-        array = np.ascontiguousarray(tensors[name])
+        array = np.require(tensors[name], requirements="C")
         digest.update(f"{name}:{array.dtype}:{array.shape}".encode())
         digest.update(array.data if array.size else b"")
     return digest.hexdigest()

@@ -8,8 +8,9 @@ import numpy as np
 
 from evenkeel.errors import InvalidDataError, explain, positive_integer
 from evenkeel.randomness import set_random_seed
+from evenkeel.registry import register as register_keras_serializable
 
-__all__ = ["set_random_seed", "to_categorical"]
+__all__ = ["register_keras_serializable", "set_random_seed", "to_categorical"]
 
 
 def to_categorical(x: Any, num_classes: int | None = None) -> np.ndarray:

@@ -82,7 +82,7 @@ def test_the_names_are_sorted():
 
 @pytest.mark.parametrize(
     ("wrong", "meant"),
-    [("layer", "layers"), ("Sequentail", "Sequential"), ("optimisers", "optimizers")],
+    [("layres", "layers"), ("Sequentail", "Sequential"), ("optimisers", "optimizers")],
 )
 def test_an_unknown_attribute_is_refused_with_the_nearest_name(wrong, meant):
     with pytest.raises(AttributeError, match=f"{wrong}.*{meant!r}"):

@@ -237,7 +237,7 @@ def test_an_unknown_name_offers_the_nearest_valid_one(act, nearest):
 
 def test_an_unknown_module_of_the_package_offers_the_nearest():
     with pytest.raises(AttributeError, match="'layers'"):
-        _ = ek.layer
+        _ = ek.layrs
 
 
 def test_a_refused_compile_leaves_the_compiled_settings():

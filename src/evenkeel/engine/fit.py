@@ -172,7 +172,11 @@ class Run:
         except KeyboardInterrupt:
             self.history.outcome = Outcome.INTERRUPTED
             raise
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error.__cause__, KeyboardInterrupt):
+                # Where Ctrl-C meets compiled code that cannot pass it on, Python wraps it.
+                self.history.outcome = Outcome.INTERRUPTED
+                raise KeyboardInterrupt from error
             self.history.outcome = Outcome.FAILED
             raise
         finally:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from evenkeel.errors import InvalidArgumentError, explain
+
 Logs = dict[str, float]
 
 
@@ -123,6 +125,8 @@ class CallbackList:
     def __init__(self, callbacks: Iterable[Any], model: Any, params: dict[str, Any]):
         self.callbacks = list(callbacks)
         for callback in self.callbacks:
+            _refuse_what_cannot_listen(callback)
+        for callback in self.callbacks:
             _call(callback, "set_params", params)
             _call(callback, "set_model", model)
 
@@ -152,6 +156,26 @@ class CallbackList:
         """Calls the batch hooks of a moment, `"begin"` or `"end"`, under both names."""
         self.call(f"on_train_batch_{moment}", batch, logs)
         self.call(f"on_batch_{moment}", batch, logs)
+
+
+def _refuse_what_cannot_listen(callback: Any) -> None:
+    name = getattr(callback, "__name__", type(callback).__name__)
+    hooks = [hook for hook in vars(Callback) if hook.startswith("on_")]
+    if isinstance(callback, type):
+        raise InvalidArgumentError(
+            explain(
+                f"callbacks: got the class {name}, expected an instance.",
+                f"Type {name}(...), with its arguments.",
+            )
+        )
+    if not any(hasattr(callback, hook) for hook in hooks):
+        raise InvalidArgumentError(
+            explain(
+                f"callbacks: got {callback!r}, which has no method that a run would call.",
+                "Give instances such as ek.callbacks.EarlyStopping(patience=10), or an object "
+                "with on_epoch_end(epoch, logs).",
+            )
+        )
 
 
 def _call(callback: Any, hook: str, *args: Any) -> None:

@@ -114,8 +114,17 @@ class Plan:
         assert self.optimizer is not None
         trained = {path: variable._value for path, variable in self.trained.items()}
         if self.optimizer.slots is not None:
-            for path, value in self.optimizer.finished(trained, self.optimizer.slots).items():
+            handed = self.optimizer.finished(trained, self.optimizer.slots)
+            for path, value in self.constrained(handed).items():
                 self.trained[path].bind(value)
+
+    def constrained(self, trained: dict[str, Any]) -> dict[str, Any]:
+        """Puts the values of variables that have a constraint back into it."""
+        limits = {path: variable.constraint for path, variable in self.trained.items()}
+        return {
+            path: value if (limit := limits[path]) is None else limit(value)
+            for path, value in trained.items()
+        }
 
 
 def surviving_slots(optimizer: Optimizer, trained: dict[str, Array]) -> Any:

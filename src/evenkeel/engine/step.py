@@ -128,22 +128,13 @@ def step(plan: Plan, state: State, batch: Batch, sums: Sums, factor: Array) -> t
         gradients, state.slots, state.trained, factor, state.step
     )
     after = State(
-        trained=constrained(plan, trained),
+        trained=plan.constrained(trained),
         others=seen.others,
         slots=slots,
         step=state.step + 1,
         key=state.key,
     )
     return after, add(plan, sums, loss, batch, seen)
-
-
-def constrained(plan: Plan, trained: dict[str, Any]) -> dict[str, Any]:
-    """Puts the variables that have a constraint back into it."""
-    limits = {path: variable.constraint for path, variable in plan.trained.items()}
-    return {
-        path: value if (limit := limits[path]) is None else limit(value)
-        for path, value in trained.items()
-    }
 
 
 def evaluation_step(

@@ -30,6 +30,7 @@ from evenkeel.initializers.scaling import (
     LecunUniform,
     VarianceScaling,
 )
+from evenkeel.registry import serialize
 
 # The names under which Keras also knows them.
 constant, identity, ones, zeros = Constant, Identity, Ones, Zeros
@@ -40,6 +41,9 @@ orthogonal = Orthogonal
 random_normal, random_uniform = RandomNormal, RandomUniform
 truncated_normal = TruncatedNormal
 variance_scaling = VarianceScaling
+
+# Keras's word for `get` where a configuration is read.
+deserialize = get
 
 __all__ = [
     "Constant",
@@ -61,6 +65,7 @@ __all__ = [
     "Zeros",
     "calibrate",
     "constant",
+    "deserialize",
     "fans",
     "get",
     "glorot_normal",
@@ -74,6 +79,7 @@ __all__ = [
     "orthogonal",
     "random_normal",
     "random_uniform",
+    "serialize",
     "truncated_normal",
     "variance_scaling",
     "zeros",

@@ -4,8 +4,11 @@
 is no business of this package; see `evenkeel.engine`.
 """
 
+from typing import Any
+
+from evenkeel.errors import nearest
 from evenkeel.layers.activation import ELU, LeakyReLU, PReLU, ReLU, RReLU, Softmax
-from evenkeel.layers.base import Layer
+from evenkeel.layers.base import Layer, get
 from evenkeel.layers.convolution import Conv2D, ZeroPadding2D
 from evenkeel.layers.core import Activation, Dense, Identity
 from evenkeel.layers.dropout import (
@@ -46,6 +49,13 @@ from evenkeel.layers.pooling import (
 )
 from evenkeel.layers.preprocessing import Normalization, Rescaling
 from evenkeel.layers.reshaping import Flatten, Permute, RepeatVector, Reshape
+from evenkeel.registry import serialize
+
+# The shorter names under which Keras also knows them, and its word for reading a configuration.
+MaxPool2D, AvgPool2D = MaxPooling2D, AveragePooling2D
+GlobalMaxPool2D, GlobalAvgPool2D = GlobalMaxPooling2D, GlobalAveragePooling2D
+Convolution2D = Conv2D
+deserialize = get
 
 __all__ = [
     "ELU",
@@ -54,9 +64,11 @@ __all__ = [
     "AlphaDropout",
     "Average",
     "AveragePooling2D",
+    "AvgPool2D",
     "BatchNormalization",
     "Concatenate",
     "Conv2D",
+    "Convolution2D",
     "Dense",
     "Dropout",
     "Embedding",
@@ -64,6 +76,8 @@ __all__ = [
     "GaussianDropout",
     "GaussianNoise",
     "GlobalAveragePooling2D",
+    "GlobalAvgPool2D",
+    "GlobalMaxPool2D",
     "GlobalMaxPooling2D",
     "Identity",
     "Input",
@@ -71,6 +85,7 @@ __all__ = [
     "Layer",
     "LayerNormalization",
     "LeakyReLU",
+    "MaxPool2D",
     "MaxPooling2D",
     "Maximum",
     "Minimum",
@@ -91,8 +106,14 @@ __all__ = [
     "add",
     "average",
     "concatenate",
+    "deserialize",
     "maximum",
     "minimum",
     "multiply",
+    "serialize",
     "subtract",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    raise AttributeError(f"evenkeel.layers has no {name!r}. {nearest(name, __all__)}")

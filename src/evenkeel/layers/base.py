@@ -185,6 +185,7 @@ class Layer:
             regularizer=regularizers.get(regularizer),
             constraint=constraints.get(constraint),
         )
+        variable.belongs_to(self)
         self._own_variables.append(variable)
         return variable
 
@@ -524,6 +525,10 @@ def get(identifier: Any) -> Layer:
 
     Raises:
         InvalidArgumentError: If it is neither; an unknown class name offers the nearest one.
+
+    Example:
+        >>> get({"class_name": "Dense", "config": {"units": 3}}).units
+        3
     """
     if isinstance(identifier, Layer):
         return identifier

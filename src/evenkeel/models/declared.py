@@ -6,6 +6,7 @@ Which output they belong to is settled when the network's outputs are known.
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -53,7 +54,11 @@ class Declared:
             )
         is_one = not isinstance(declared.loss, list | dict)
         if is_one and not any(isinstance(m, list | dict) for m in _parts(declared.metrics)):
-            declared._refuse_twice(None, declared.all_metrics())
+            declared._refuse_twice(
+                None,
+                _flat(declared.metrics)
+                + _apart(_flat(declared.metrics), _flat(declared.weighted_metrics)),
+            )
         return declared
 
     def heads(self, outputs: Sequence[str]) -> tuple[Head, ...]:
@@ -72,6 +77,7 @@ class Declared:
         weighted = _lists_by_output("weighted_metrics", self.weighted_metrics, outputs)
         heads = []
         for n, output in enumerate(outputs):
+            weighted[n] = _apart(measured[n], weighted[n])
             self._refuse_twice(output if count > 1 else None, measured[n] + weighted[n])
             heads.append(
                 Head(
@@ -164,6 +170,18 @@ def _flat(given: Any) -> list[Any]:
 
 def _parts(given: Any) -> list[Any]:
     return given if isinstance(given, list) else [given]
+
+
+def _apart(measured: Sequence[Metric], weighted: Sequence[Metric]) -> list[Metric]:
+    """Returns the weighted metrics, those that are measured without weights too renamed."""
+    taken = {metric.name for metric in measured}
+    found = []
+    for metric in weighted:
+        if metric.name in taken:
+            metric = copy.copy(metric)
+            metric.name = f"weighted_{metric.name}"
+        found.append(metric)
+    return found
 
 
 def _by_output(word: str, given: Any, outputs: Sequence[str]) -> list[Any]:

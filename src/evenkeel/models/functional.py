@@ -273,7 +273,7 @@ class Functional(Model):
         return {"name": self.name, "trainable": self.trainable, **self._graph.get_config()}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Any:
+    def rebuilt(cls, config: dict[str, Any]) -> Any:
         """Rebuilds the network, with fresh weights, from `get_config()`."""
         inputs, outputs = tensors_from_config(config)
         return cls(inputs, outputs, name=config["name"], trainable=config["trainable"])

@@ -7,6 +7,7 @@ other: the network, the engine, and whoever listens.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -23,7 +24,7 @@ from evenkeel.engine import fit as engine
 from evenkeel.engine.feed import ArrayFeed, Feed
 from evenkeel.engine.history import History
 from evenkeel.engine.hooks import CallbackList
-from evenkeel.engine.objective import PENALTY, Head, targets_of
+from evenkeel.engine.objective import PENALTY, Head, named_metrics, targets_of
 from evenkeel.engine.plan import Plan
 from evenkeel.engine.predict import draws_randomness, forward_program, predict
 from evenkeel.engine.step import Batch
@@ -31,6 +32,7 @@ from evenkeel.engine.telemetry import LEVELS, Level
 from evenkeel.errors import (
     EvenkeelWarning,
     InvalidArgumentError,
+    InvalidDataError,
     NotCompiledError,
     explain,
     integer_at_least,
@@ -46,13 +48,15 @@ from evenkeel.models.reading import (
     INFERENCE_ROWS,
     Reader,
     inference_feed,
+    is_stream,
     refuse_for_arrays,
     refuse_for_batches,
     require_iterable,
     rows_at_a_time,
 )
 from evenkeel.network import current_scope, is_shape
-from evenkeel.randomness import next_seed
+from evenkeel.randomness import go_back_to, next_seed, seeds_given_out
+from evenkeel.registry import custom_objects as known_for_a_while
 from evenkeel.report.progress import display_for
 from evenkeel.report.text import summary_of
 
@@ -103,6 +107,7 @@ class Model(Layer):
                     f"Write class {type(self).__name__}(ek.models.Functional), or give it a call.",
                 )
             )
+        self._refuse_own_steps()
         super().__init__(**kwargs)
         self.optimizer: optimizers.Optimizer | None = None
         self.declared: Declared | None = None
@@ -110,6 +115,40 @@ class Model(Layer):
         self.stop_training = False
         self._programs: dict[Any, engine.Programs] = {}
         self._forward: dict[Any, Any] = {}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
+        """Rebuilds the model, with fresh weights, from `get_config()`.
+
+        Args:
+            config: What `get_config` returned.
+            custom_objects: Your own classes by their names, where they are not registered.
+        """
+        with known_for_a_while(custom_objects or {}):
+            if cls is Model and "nodes" in config:
+                from evenkeel.models.functional import Functional
+
+                return Functional.rebuilt(config)
+            return cls.rebuilt(config)
+
+    @classmethod
+    def rebuilt(cls, config: dict[str, Any]) -> Any:
+        """Rebuilds the model as `from_config` does, its own classes being known."""
+        return super().from_config(config)
+
+    @classmethod
+    def _refuse_own_steps(cls) -> None:
+        """Refuses methods that Keras would call at every step, and that no run here would."""
+        for name in ("train_step", "test_step", "predict_step", "compute_loss"):
+            if hasattr(cls, name):
+                raise InvalidArgumentError(
+                    explain(
+                        f"{cls.__name__}.{name} would never be called: an epoch is one compiled "
+                        "program.",
+                        "Write what it computes as a loss, a metric, or self.add_loss(...) in "
+                        "call; for a loop of your own call model.train_on_batch(x, y).",
+                    )
+                )
 
     # -- what it is made of ------------------------------------------------------------------
 
@@ -187,6 +226,15 @@ class Model(Layer):
         return None if self.declared is None else self.declared.loss
 
     @property
+    def metrics_names(self) -> list[str]:
+        """The names of what `evaluate` returns in its list, in order."""
+        if self.declared is None or not self.built:
+            return []
+        heads = self.heads()
+        several = [h.log_name("loss") for h in heads if h.loss is not None and h.name is not None]
+        return ["loss", *several, *(name for name, *_ in named_metrics(heads))]
+
+    @property
     def metrics(self) -> list[Metric]:
         """The metrics that `compile` was given, in order."""
         if self.declared is None or not self.built:
@@ -229,6 +277,7 @@ class Model(Layer):
         metrics: Any = None,
         weighted_metrics: Any = None,
         telemetry: Level = "off",
+        **of_keras: Any,
     ) -> None:
         """Says how to train.
 
@@ -244,6 +293,8 @@ class Model(Layer):
             telemetry: How closely `fit` looks inside: "off", "economy" (norms of gradients,
                 weights and updates) or "full" (activations as well). Samples are in
                 `history.telemetry`; the weights are the same at every level.
+            **of_keras: `run_eagerly=False`, `jit_compile=True`, `auto_scale_loss=True` and any
+                `steps_per_execution` are accepted, since that is how every run goes.
 
         Raises:
             InvalidArgumentError: If a name is unknown or a setting impossible.
@@ -254,6 +305,7 @@ class Model(Layer):
             >>> model = Sequential([Dense(1)])
             >>> model.compile(optimizer="sgd", loss="mse", metrics=["mae"])
         """
+        _refuse_unless_neutral(of_keras)
         declared = Declared.of(loss, loss_weights, metrics, weighted_metrics)
         if self.built:
             declared.heads(self.output_names)
@@ -285,6 +337,7 @@ class Model(Layer):
         sample_weight: Any = None,
         initial_epoch: int = 0,
         steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
         validation_batch_size: int | None = None,
         validation_freq: int = 1,
     ) -> History:
@@ -306,6 +359,7 @@ class Model(Layer):
             sample_weight: A weight for each row.
             initial_epoch: The number of the first epoch, to go on where a run ended.
             steps_per_epoch: With an iterable, how many batches make an epoch.
+            validation_steps: With an iterable as validation data, how many batches are used.
             validation_batch_size: Rows at a time in validation.
             validation_freq: Validate every so many epochs.
 
@@ -335,20 +389,22 @@ class Model(Layer):
             else:
                 refuse_for_arrays(steps_per_epoch=steps_per_epoch)
                 feed = ArrayFeed(train, rows_a_step, next_seed() if shuffle else None)
+            validation = reader.validation(
+                held_out, validation_data, validation_batch_size, validation_steps
+            )
             self.optimizer.begin_run(
                 steps_per_epoch=feed.steps, epochs=epochs, initial_epoch=initial_epoch
             )
             programs = self._programs_for(feed.sample())
-            validation = reader.validation(held_out, validation_data, validation_batch_size)
-        params = {
-            "epochs": epochs,
-            "steps": feed.steps,
-            "batch_size": feed.batch_size,
-            "verbose": verbose,
-            "validation_freq": 1 if validation is None else validation_freq,
-        }
+            params = {
+                "epochs": epochs,
+                "steps": feed.steps,
+                "batch_size": feed.batch_size,
+                "verbose": verbose,
+                "validation_freq": 1 if validation is None else validation_freq,
+            }
+            listeners = CallbackList([*_as_list(callbacks), *display], self, params)
         self.history = History(params, self)
-        listeners = CallbackList([*_as_list(callbacks), *display], self, params)
         if listeners.wants_batches:
             _say_that_batches_are_slow(listeners.wants_batches)
         self.stop_training = False
@@ -368,8 +424,10 @@ class Model(Layer):
 
     @contextlib.contextmanager
     def left_as_it_was(self, always: bool = False) -> Iterator[None]:
-        """Forgets again what was built inside, if what is inside is refused, or always."""
+        """Forgets again what was built, set or drawn inside, if that is refused, or always."""
         states = [(layer, layer._build_state()) for layer in self.tree()]
+        seeds = seeds_given_out()
+        optimizer = {} if self.optimizer is None else dict(vars(self.optimizer))
         is_kept = False
         try:
             yield
@@ -378,6 +436,9 @@ class Model(Layer):
             if not is_kept:
                 for layer, state in states:
                     layer._restore_build_state(state)
+                if self.optimizer is not None:
+                    vars(self.optimizer).update(optimizer)
+                go_back_to(seeds)
 
     def _programs_for(self, sample: Batch) -> engine.Programs:
         """Returns the compiled programs for the model as it stands now."""
@@ -413,6 +474,7 @@ class Model(Layer):
         batch_size: int | None = None,
         verbose: Any = "auto",
         sample_weight: Any = None,
+        steps: int | None = None,
         callbacks: Any = None,
         return_dict: bool = False,
     ) -> Any:
@@ -424,6 +486,7 @@ class Model(Layer):
             batch_size: Rows at a time; does not change the result.
             verbose: 0 is silent, 1 and 2 print one line; "auto" prints in a terminal.
             sample_weight: A weight for each row.
+            steps: With an iterable, how many batches are used; all when None.
             callbacks: A callback or a list of them.
             return_dict: Whether to return a dict by name rather than a list.
 
@@ -437,8 +500,9 @@ class Model(Layer):
             if y is None:
                 require_iterable(x)
                 refuse_for_batches(batch_size=batch_size)
-                feed: Feed = reader.stream(x, None, None)
+                feed: Feed = reader.stream(x, None, steps, limit_name="evaluate(steps)")
             else:
+                refuse_for_arrays(steps=steps)
                 feed = inference_feed(reader.batch(x, y, sample_weight), batch_size)
             programs = self._programs_for(feed.sample())
         listeners = CallbackList([*_as_list(callbacks), *display], self, {"steps": feed.steps})
@@ -450,20 +514,26 @@ class Model(Layer):
         x: Any,
         batch_size: int | None = None,
         verbose: Any = "auto",
+        steps: int | None = None,
         callbacks: Any = None,
-    ) -> np.ndarray:
+    ) -> Any:
         """Returns the outputs for inputs, in inference mode.
 
         Args:
-            x: The inputs, all rows.
+            x: The inputs, all rows; or an iterable of batches, whose targets are left out.
             batch_size: Rows at a time; does not change the result.
             verbose: Accepted for Keras's sake; predicting is silent.
+            steps: With an iterable, how many batches are used; all when None.
             callbacks: A callback or a list of them.
 
         Returns:
-            A NumPy array, one row for each input row.
+            A NumPy array, one row for each input row; several in the form of the outputs.
         """
         display_for(verbose)
+        if is_stream(x):
+            refuse_for_batches(batch_size=batch_size)
+            return self._predict_stream(x, steps, callbacks)
+        refuse_for_arrays(steps=steps)
         size = rows_at_a_time("predict(batch_size)", batch_size, INFERENCE_ROWS)
         x = self._with_batch_axis(x)
         with self.left_as_it_was():
@@ -473,6 +543,18 @@ class Model(Layer):
         outputs = predict(lambda part: self._run_forward(part, False), rows, size, listeners)
         listeners.call("on_predict_end", {})
         return outputs
+
+    def _predict_stream(self, batches: Any, steps: int | None, callbacks: Any) -> Any:
+        limit = None if steps is None else positive_integer("predict(steps)", steps)
+        parts = [
+            self.predict(item[0] if isinstance(item, tuple) else item, callbacks=callbacks)
+            for item in itertools.islice(batches, limit)
+        ]
+        if not parts:
+            raise InvalidDataError(
+                explain("predict: x, an iterable of batches, yielded none.", "Give it anew.")
+            )
+        return jax.tree.map(lambda *outputs: np.concatenate(outputs), *parts)
 
     def predict_on_batch(self, x: Any) -> np.ndarray:
         """Returns the outputs for one batch."""
@@ -636,6 +718,36 @@ def _as_list(given: Any) -> list[Any]:
     if given is None:
         return []
     return list(given) if isinstance(given, list | tuple) else [given]
+
+
+# What Keras's compile takes besides, and with which values it changes nothing here.
+_NEUTRAL: dict[str, Any] = {
+    "run_eagerly": lambda value: not value,
+    "jit_compile": lambda value: value in (True, "auto", None),
+    "steps_per_execution": lambda value: isinstance(value, int) and value >= 1,
+    "auto_scale_loss": lambda value: isinstance(value, bool),
+}
+
+
+def _refuse_unless_neutral(given: Mapping[str, Any]) -> None:
+    for name, value in given.items():
+        if name not in _NEUTRAL:
+            known = ("optimizer", "loss", "loss_weights", "metrics", "weighted_metrics")
+            raise InvalidArgumentError(
+                explain(
+                    f"compile got the unknown argument {name!r}.",
+                    nearest(name, [*known, "telemetry", *_NEUTRAL]),
+                )
+            )
+        if not _NEUTRAL[name](value):
+            raise InvalidArgumentError(
+                explain(
+                    f"compile({name}): got {value!r}, but every run here is compiled, an epoch at "
+                    "a time.",
+                    "Leave it out. To look inside, type compile(telemetry='full'), or call the "
+                    "model on a batch.",
+                )
+            )
 
 
 def _answer(logs: dict[str, float], return_dict: bool) -> Any:

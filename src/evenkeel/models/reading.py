@@ -150,8 +150,9 @@ class Reader:
                 )
             return None, None
         data = self.batch(x, y, sample_weight)
+        weighted = self._with_class_weight(data, class_weight)
         if not split or held_out is not None:
-            return self._with_class_weight(data, class_weight), None
+            return weighted, None
         cut = int(data.rows * (1 - split))
         if cut < 1:
             raise InvalidArgumentError(
@@ -163,10 +164,11 @@ class Reader:
             )
         for target in data.y if isinstance(data.y, tuple) else (data.y,):
             _warn_if_ordered(target, cut)
-        first, last = (
-            jax.tree.map(lambda a, s=s: a[s], data) for s in (slice(cut), slice(cut, None))
+        # Classes weigh in training alone; they are looked for in all rows, also those kept back.
+        return (
+            jax.tree.map(lambda a: a[:cut], weighted),
+            jax.tree.map(lambda a: a[cut:], data),
         )
-        return self._with_class_weight(first, class_weight), last
 
     def _with_class_weight(self, data: Batch, class_weight: Any) -> Batch:
         if not class_weight:
@@ -180,6 +182,7 @@ class Reader:
         class_weight: Mapping[int, float] | None,
         steps: int | None,
         name: str = "x",
+        limit_name: str = "fit(steps_per_epoch)",
     ) -> StreamFeed:
         """Returns a feed from an iterable of batches, each of which is checked when it comes."""
 
@@ -196,14 +199,18 @@ class Reader:
                 item[0], item[1], *item[2:3], class_weight=class_weight, is_batch=True
             )
 
-        limit = None if steps is None else positive_integer("fit(steps_per_epoch)", steps)
+        limit = None if steps is None else positive_integer(limit_name, steps)
         return StreamFeed(batches, check, limit, name)
 
-    def validation(self, held_out: Batch | None, given: Any, batch_size: int | None) -> Feed | None:
+    def validation(
+        self, held_out: Batch | None, given: Any, batch_size: int | None, steps: int | None
+    ) -> Feed | None:
         """Returns the feed of rows that were kept back, or of the validation data given."""
+        if given is not None and not isinstance(given, list | tuple):
+            limit_name = "fit(validation_steps)"
+            return self.stream(given, None, steps, "validation_data", limit_name)
+        refuse_for_arrays(validation_steps=steps)
         if given is not None:
-            if not isinstance(given, list | tuple):
-                return self.stream(given, None, None, "validation_data")
             if len(given) not in (2, 3):
                 raise InvalidArgumentError(
                     explain(
@@ -241,6 +248,14 @@ refuse_for_batches = partial(
 refuse_for_arrays = partial(
     _refuse_for, "arrays, of which every row is used", "Leave it out, or give x[:n] and y[:n]."
 )
+
+
+def is_stream(x: Any) -> bool:
+    """Whether x is an iterable of batches, and no array, list, dict or table of rows."""
+    is_data = isinstance(x, list | tuple | dict | str) or any(
+        hasattr(x, name) for name in ("__array__", "shape", "columns")
+    )
+    return hasattr(x, "__iter__") and not is_data
 
 
 def require_iterable(x: Any) -> None:

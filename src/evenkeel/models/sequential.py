@@ -213,7 +213,7 @@ class Sequential(Model):
         }
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Any:
+    def rebuilt(cls, config: dict[str, Any]) -> Any:
         """Rebuilds the stack, with fresh weights, from `get_config()`."""
         layers: list[Any] = [get(layer) for layer in config["layers"]]
         shape: Sequence[int] | None = config.get("input_shape")

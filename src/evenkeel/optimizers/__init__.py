@@ -11,6 +11,10 @@ from evenkeel.optimizers.adaptive import Adagrad, RMSprop
 from evenkeel.optimizers.base import Optimizer, Schedule
 from evenkeel.optimizers.foreign import OptaxOptimizer, get
 from evenkeel.optimizers.sgd import SGD
+from evenkeel.registry import serialize
+
+# Keras's word for `get` where a configuration is read.
+deserialize = get
 
 __all__ = [
     "SGD",
@@ -23,7 +27,9 @@ __all__ = [
     "Optimizer",
     "RMSprop",
     "Schedule",
+    "deserialize",
     "get",
     "legacy",
     "schedules",
+    "serialize",
 ]
