@@ -56,17 +56,52 @@ class SymbolicTensor:
         raise InvalidArgumentError(
             explain(
                 f"{self!r} stands for data that is not there yet, so only layers can work on it.",
-                "Type ek.layers.Add()([a, b]) for a + b, Multiply, Concatenate or Rescaling for "
-                "other arithmetic, or write a Layer whose call does it.",
+                "Of arithmetic, a + b, a - b, a * b and numbers in their place work, as "
+                "ek.layers.Add, Subtract, Multiply and Rescaling; for the rest write a Layer whose "
+                "call does it.",
             )
         )
 
-    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = _refuse
-    __truediv__ = __rtruediv__ = __pow__ = __neg__ = __matmul__ = __getitem__ = _refuse
+    # Sums, differences and products stand for the layers that compute them.
+
+    def _joined(self, name: str, other: Any, scale: float, offset: float) -> SymbolicTensor:
+        """Returns what a merging layer makes of two tensors, or a rescaling of one and a number."""
+        from evenkeel.layers import merging, preprocessing
+
+        if isinstance(other, SymbolicTensor):
+            return getattr(merging, name)()([self, other])
+        return preprocessing.Rescaling(scale, offset)(self)
+
+    def __add__(self, other: Any) -> SymbolicTensor:
+        return self._joined("Add", other, 1.0, other)
+
+    def __sub__(self, other: Any) -> SymbolicTensor:
+        return self._joined("Subtract", other, 1.0, other if _is_tensor(other) else -other)
+
+    def __rsub__(self, other: Any) -> SymbolicTensor:
+        return self._joined("Subtract", other, -1.0, other)
+
+    def __mul__(self, other: Any) -> SymbolicTensor:
+        return self._joined("Multiply", other, other, 0.0)
+
+    def __truediv__(self, other: Any) -> SymbolicTensor:
+        if _is_tensor(other):
+            return self._refuse()
+        return self._joined("Multiply", other, 1.0 / other, 0.0)
+
+    def __neg__(self) -> SymbolicTensor:
+        return self._joined("Subtract", None, -1.0, 0.0)
+
+    __radd__, __rmul__ = __add__, __mul__
+    __rtruediv__ = __pow__ = __matmul__ = __rmatmul__ = __getitem__ = _refuse
     __array__ = __jax_array__ = __float__ = __bool__ = __iter__ = __len__ = _refuse
 
     def __repr__(self) -> str:
         return f"<SymbolicTensor shape={self.shape} from {self.name!r}>"
+
+
+def _is_tensor(value: Any) -> bool:
+    return isinstance(value, SymbolicTensor)
 
 
 class Node:
