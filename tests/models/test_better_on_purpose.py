@@ -231,6 +231,39 @@ class Test13ImpossibleArgumentsFailAtConstruction:
             act()
 
 
+class TestBesideTheList:
+    """What else differs from Keras on purpose, without a number in the list."""
+
+    def test_metrics_come_in_the_order_in_which_they_were_asked_for(self, rows):
+        """Keras sorts all but the first by name, so that positions depend on names."""
+        model = classifier(1, None, "mse", metrics=["mse", "mae"])
+        assert model.metrics_names == ["loss", "mse", "mae"]
+        loss, mse, mae = model.evaluate(rows[0], rows[1], verbose=0)
+        assert loss == pytest.approx(mse)
+        assert mae != mse
+
+    def test_schedules_count_updates_where_several_batches_make_one(self, rows):
+        """Keras's schedules count batches there, and end several times too early."""
+        schedule = ek.optimizers.schedules.PiecewiseConstantDecay([1], [0.0, 1.0])
+        optimizer = ek.optimizers.SGD(schedule, gradient_accumulation_steps=2)
+        model = classifier(optimizer=optimizer)
+        start = model.get_weights()
+        for updates in (1, 2, 3):
+            for _ in range(2):
+                model.train_on_batch(*rows)
+            moved = not np.array_equal(start[0], model.get_weights()[0])
+            assert moved == (updates == 3)
+
+    def test_what_regularizers_add_is_a_number_of_its_own(self, rows):
+        x = ek.Input(shape=[FEATURES])
+        model = ek.Model(x, Dense(1, kernel_regularizer=ek.regularizers.L2(0.5))(x))
+        model.compile("sgd", loss="mse")
+        kernel = model.get_weights()[0]
+        logs = model.evaluate(*rows, verbose=0, return_dict=True)
+        assert logs["penalty"] == pytest.approx(0.5 * np.sum(kernel**2), rel=1e-5)
+        assert isinstance(model.evaluate(*rows, verbose=0), float)
+
+
 class Test16OneSeedMakesOneRun:
     def test_bit_for_bit(self, rows):
         runs = []
