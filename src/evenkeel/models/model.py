@@ -68,7 +68,7 @@ class Model(Layer):
     """A network that can be compiled, trained, evaluated, used and saved.
 
     Build one as `Sequential([...])`; as `Model(inputs, outputs)` between symbolic tensors, which
-    gives a `Functional` model; or subclass `Model` with layers as attributes and a `call`.
+    gives a `Functional` model; or subclass `Model` with layers as attributes and a method call.
 
     Args:
         *args: `inputs` and `outputs` of a functional model.
@@ -118,10 +118,10 @@ class Model(Layer):
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
-        """Rebuilds the model, with fresh weights, from `get_config()`.
+        """Rebuilds the model, with fresh weights, from its configuration.
 
         Args:
-            config: What `get_config` returned.
+            config: What get_config returned.
             custom_objects: Your own classes by their names, where they are not registered.
         """
         with known_for_a_while(custom_objects or {}):
@@ -162,7 +162,7 @@ class Model(Layer):
         return super().children()
 
     def build(self, input_shape: Any) -> None:
-        """Builds the layers inside, by passing a stand-in for a batch through `call`."""
+        """Builds the layers inside, by passing a stand-in for a batch through the network."""
         self.built = True
         try:
             self.compute_output_shape(input_shape)
@@ -195,7 +195,7 @@ class Model(Layer):
 
     @property
     def input_names(self) -> Any:
-        """The names of the inputs in the form in which `call` takes them, as far as it is known."""
+        """The names of the inputs in the form in which the network takes them, as far as it is known."""
         if self.build_shape is None:
             return None
         if isinstance(self.build_shape, dict):
@@ -629,10 +629,10 @@ class Model(Layer):
 
         Args:
             inputs: The inputs of the batch.
-            *args: Whatever else `call` takes.
+            *args: Whatever else the network takes.
             training: True for the behaviour of training (dropout drops, and so on); moving
                 averages stay as they are all the same.
-            **kwargs: Whatever else `call` takes.
+            **kwargs: Whatever else the network takes.
         """
         is_inside = current_scope() is not None or is_symbolic(inputs)
         is_traced = any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(inputs))
