@@ -195,7 +195,7 @@ class Model(Layer):
 
     @property
     def input_names(self) -> Any:
-        """The names of the inputs in the form in which the network takes them, as far as it is known."""
+        """The names of the inputs, in the form in which the network takes them, if it is known."""
         if self.build_shape is None:
             return None
         if isinstance(self.build_shape, dict):
