@@ -314,7 +314,7 @@ class TestHelp:
     def test_data_sets_are_listed_with_where_they_are(self, tmp_path, monkeypatch):
         from evenkeel.datasets import fashion_mnist
 
-        monkeypatch.setenv("EVENKEEL_HOME", str(tmp_path))
+        monkeypatch.setenv("EVENKEEL_CACHE", str(tmp_path))
         monkeypatch.setattr(fashion_mnist, "SYSTEM_FOLDER", tmp_path)
         lines = {line.split()[0]: line for line in call("datasets").splitlines()}
         assert "at hand" in lines["digits"]

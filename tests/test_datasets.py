@@ -85,7 +85,7 @@ def away(tmp_path, monkeypatch):
     """A machine without network: an empty cache, an empty system folder, a failing download."""
     home, system = tmp_path / "home", tmp_path / "system"
     system.mkdir()
-    monkeypatch.setenv("EVENKEEL_HOME", str(home))
+    monkeypatch.setenv("EVENKEEL_CACHE", str(home))
     monkeypatch.setattr(fashion_mnist, "SYSTEM_FOLDER", system)
 
     def unreachable(*arguments, **keywords):

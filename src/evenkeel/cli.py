@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -89,11 +90,14 @@ def train(data: str, task: Any, out: Path | None, force: bool, quiet: bool, **op
     evenkeel train fashion-mnist --epochs 10
     evenkeel train mydata.npz --hidden 64,64 --out runs/mine
     """
-    from evenkeel import runs
-
     options["hidden"] = _units(options["hidden"])
     settings = Settings(**options)
-    loaded = runs.load_data(data, task, settings.seed)
+    # The data is read while JAX is imported: neither needs the other, and both take their time.
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(_load_data, data, task, settings.seed)
+        from evenkeel import runs
+
+        loaded = reading.result()
     folder = runs.free_folder(out, loaded.name, force)
     if not quiet:
         _introduce(loaded, settings)
@@ -157,6 +161,12 @@ def list_datasets() -> None:
     for entry in datasets.entries():
         state = "at hand" if entry.is_at_hand() else "to be downloaded"
         click.echo(f"{entry.name:15} {entry.description}  [{state}]")
+
+
+def _load_data(source: str, task: Any, seed: int) -> Any:
+    from evenkeel.datasets.sources import load_data
+
+    return load_data(source, task, seed)
 
 
 def _units(text: str) -> tuple[int, ...]:

@@ -9,8 +9,6 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from evenkeel.engine.feed import ArrayFeed
@@ -26,6 +24,7 @@ from evenkeel.errors import (
     optional_package,
 )
 from evenkeel.models.reading import Reader, rows_at_a_time
+from evenkeel.network import copied, random_key
 from evenkeel.randomness import undisturbed
 
 __all__ = ["LearningRateSearch", "find_learning_rate"]
@@ -235,7 +234,7 @@ def _losses(
     programs = Programs(_plan_without_schedule(model))
     feed = ArrayFeed(data, batch_size, shuffle_seed=seed)
     # The compiled step uses its state up; these are copies, so that the model keeps its weights.
-    state = jax.tree.map(jnp.copy, programs.plan.read_state(jax.random.key(seed)))
+    state = copied(programs.plan.read_state(random_key(seed)))
     nothing = programs.no_sums(feed.sample())
     losses: list[float] = []
     mean, lowest, epoch = 0.0, math.inf, 0
@@ -244,7 +243,7 @@ def _losses(
             for i in range(segment.steps):
                 if len(losses) == len(rates):
                     return np.array(losses)
-                rate = jnp.float32(rates[len(losses)])
+                rate = np.float32(rates[len(losses)])
                 state, _, record = programs.train(
                     state, nothing, segment.data, segment.order, i, i + 1, rate
                 )

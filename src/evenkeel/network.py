@@ -194,12 +194,40 @@ def _value_of(operand: Any) -> Any:
 
 
 def _as_array(value: Any, dtype: Any = None) -> Array:
+    given = np.asarray(value)
     if dtype is None:
-        given = np.asarray(value).dtype
-        dtype = given if given.kind in "iub" else np.float32
+        dtype = given.dtype if given.dtype.kind in "iub" else np.float32
     # Layers are sometimes built while their surroundings are traced; values stay real.
     with jax.ensure_compile_time_eval():
-        return jnp.array(value, dtype=dtype)
+        return copied(given.astype(dtype, copy=False))
+
+
+def copied(tree: Any) -> Any:
+    """Returns a copy of arrays on the device.
+
+    `jnp.array` and `jnp.copy` compile a small program for each shape, which adds up before the
+    first step; moving the bytes needs none.
+
+    Args:
+        tree: An array, of NumPy or JAX, or a tree of them.
+
+    Example:
+        >>> copied({"bias": np.zeros(3)})["bias"].shape
+        (3,)
+    """
+    return jax.device_put(tree, may_alias=False)
+
+
+def random_key(seed: int) -> Array:
+    """Returns `jax.random.key(seed)` for a 32-bit seed, without compiling a program for it.
+
+    Example:
+        >>> bool(random_key(7) == jax.random.key(7))
+        True
+    """
+    if jax.config.jax_default_prng_impl != "threefry2x32":
+        return jax.random.key(seed)
+    return jax.random.wrap_key_data(copied(np.array([0, seed], np.uint32)))
 
 
 class Scope:
@@ -298,7 +326,7 @@ class Scope:
         draw = self._draws.get(self.path, 0)
         self._draws[self.path] = draw + 1
         if self.key is None:
-            self.key = jax.random.key(next_seed())
+            self.key = random_key(next_seed())
         address = zlib.crc32(f"{self.path}:{draw}".encode())
         return jax.random.fold_in(self.key, address)
 

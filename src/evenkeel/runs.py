@@ -20,9 +20,10 @@ from typing import Any
 
 import numpy as np
 
-from evenkeel import __version__, datasets, layers
+from evenkeel import __version__, layers
 from evenkeel.callbacks import EarlyStopping
 from evenkeel.datasets.registry import Dataset, Task
+from evenkeel.datasets.sources import load_data
 from evenkeel.datasets.splitting import split_rows
 from evenkeel.datasets.tables import read_arrays
 from evenkeel.engine import intake
@@ -57,18 +58,6 @@ class Result:
     test: dict[str, float]
     outcome: Outcome
     history: History
-
-
-def load_data(source: str, task: Task | None, seed: int) -> Dataset:
-    """Loads a built-in data set by name, or an NPZ file by path."""
-    path = Path(source)
-    if path.suffix == ".npz" or path.is_file():
-        if not path.is_file():
-            raise InvalidArgumentError(
-                explain(f"There is no file {source}.", "Give the path of an NPZ file.")
-            )
-        return datasets.read_npz(path, task, seed)
-    return datasets.load(source)
 
 
 def free_folder(out: Path | None, name: str, force: bool) -> Path:

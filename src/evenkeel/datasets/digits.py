@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from sklearn.datasets import load_digits
 
 from evenkeel.datasets.registry import Dataset, Entry, enrol
 from evenkeel.datasets.splitting import split_rows
@@ -30,6 +29,8 @@ def load_data() -> tuple[Pair, Pair]:
     References:
         Alpaydin and Kaynak, "Optical Recognition of Handwritten Digits", UCI, 1998.
     """
+    from sklearn.datasets import load_digits  # takes seconds to import
+
     x, y = load_digits(return_X_y=True)
     x_train, y_train, x_test, y_test = split_rows(
         np.asarray(x, np.float32), np.asarray(y), _TEST_FRACTION, _SPLIT_SEED, by_class=True

@@ -8,12 +8,11 @@ in the results.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import jax
 
-from evenkeel.engine.compilation import compiled
+from evenkeel.engine.compilation import Program, compiled
 from evenkeel.engine.layout import column_cuts, in_columns, whole
 from evenkeel.engine.plan import Plan
 from evenkeel.engine.state import State
@@ -23,7 +22,7 @@ from evenkeel.network import Array
 Record = dict[str, Array]
 
 
-def training_program(plan: Plan) -> Callable[..., tuple[State, Sums, Record]]:
+def training_program(plan: Plan) -> Program:
     """Compiles `run(state, sums, data, order, first, last, factor)`.
 
     Args:
@@ -53,10 +52,10 @@ def training_program(plan: Plan) -> Callable[..., tuple[State, Sums, Record]]:
         state, sums = whole(carry[0], cuts), carry[1]
         return state, sums, record_of(plan, sums)
 
-    return compiled(run, donate=(0,))
+    return compiled(run, donate=(0,), name="training")
 
 
-def evaluation_program(plan: Plan) -> Callable[..., tuple[Sums, Record]]:
+def evaluation_program(plan: Plan) -> Program:
     """Compiles `run(trained, others, sums, data, order)`, one pass over `order`'s batches."""
 
     def run(
@@ -73,4 +72,4 @@ def evaluation_program(plan: Plan) -> Callable[..., tuple[Sums, Record]]:
         sums = jax.lax.fori_loop(0, order.shape[0], body, sums)
         return sums, record_of(plan, sums)
 
-    return compiled(run)
+    return compiled(run, name="evaluation")

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from evenkeel.engine.step import Batch
@@ -60,6 +59,10 @@ class Feed(Protocol):
         """Returns some data in the shapes and types of every batch."""
         ...
 
+    def shapes(self) -> Iterator[Segment]:
+        """Yields stand-ins for the segments of any epoch, as far as they are known beforehand."""
+        ...
+
 
 class ArrayFeed:
     """Batches from arrays, which move to the device once.
@@ -88,8 +91,15 @@ class ArrayFeed:
         if full < self.rows:
             yield self._segment(order[full:][None])
 
+    def shapes(self) -> Iterator[Segment]:
+        """Yields the segments with shapes in place of orders."""
+        full, rest = divmod(self.rows, self.batch_size)
+        for shape in [(full, self.batch_size), *([(1, rest)] if rest else [])]:
+            order: Any = jax.ShapeDtypeStruct(shape, np.int32)
+            yield Segment(data=self._data, order=order)
+
     def _segment(self, order: np.ndarray) -> Segment:
-        return Segment(data=self._data, order=jnp.asarray(order))
+        return Segment(data=self._data, order=jax.device_put(order))
 
     def sample(self) -> Batch:
         """Returns the data."""
@@ -170,6 +180,10 @@ class StreamFeed:
             self._sample = self._first()
         return self._sample
 
+    def shapes(self) -> Iterator[Segment]:
+        """Yields nothing: what a stream holds is seen when it comes."""
+        return iter(())
+
     def _first(self) -> Batch:
         items = iter(self._batches)
         for item in items:
@@ -194,4 +208,4 @@ def _length_of(batches: Any) -> int | None:
 def _joined(batches: list[Batch]) -> Segment:
     data = jax.device_put(jax.tree.map(lambda *parts: np.concatenate(parts), *batches))
     order = np.arange(data.rows, dtype=np.int32).reshape(len(batches), -1)
-    return Segment(data=data, order=jnp.asarray(order))
+    return Segment(data=data, order=jax.device_put(order))

@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
+from evenkeel.engine.compilation import Program, recorded
 from evenkeel.engine.epoch import Record, evaluation_program, training_program
 from evenkeel.engine.feed import Feed, Segment
 from evenkeel.engine.history import History
@@ -35,7 +35,7 @@ from evenkeel.engine.telemetry import (
     telemetry_program,
 )
 from evenkeel.errors import EvenkeelWarning
-from evenkeel.network import Array
+from evenkeel.network import Array, copied
 
 # Control comes back to Python about this often: often enough for a smooth display and a quick
 # answer to Ctrl-C, rarely enough to cost nothing.
@@ -54,12 +54,12 @@ class Programs:
         self._made: dict[str, Any] = {}
 
     @property
-    def train(self) -> Callable[..., Any]:
+    def train(self) -> Program:
         """The training program."""
         return self._once("train", lambda: training_program(self.plan))
 
     @property
-    def evaluate(self) -> Callable[..., Any]:
+    def evaluate(self) -> Program:
         """The evaluation program."""
         return self._once("evaluate", lambda: evaluation_program(self.plan))
 
@@ -168,7 +168,8 @@ class Run:
         self._step = self.programs.plan.optimizer.iterations
         self._pace = Pace(always_one=bool(self.callbacks.wants_batches))
         try:
-            self._all_epochs()
+            with recorded(self.history.compilations):
+                self._all_epochs()
         except KeyboardInterrupt:
             self.history.outcome = Outcome.INTERRUPTED
             raise
@@ -186,13 +187,15 @@ class Run:
     def _all_epochs(self) -> None:
         plan, logs = self.programs.plan, {}
         self.callbacks.call("on_train_begin", {})
-        for epoch in range(self.initial_epoch, self.epochs):
+        if self.is_whole:
+            self._begin_to_compile()
+        for epoch in self._numbers:
             # A compiled step uses its state up, so the epoch gets a copy: the original is what
             # to return to, and others may still hold its arrays.
             self.callbacks.call("on_epoch_begin", epoch, {})
             before, step = plan.read_state(self.key), self._step
             try:
-                logs = self._epoch(epoch, jax.tree.map(jnp.copy, before))
+                logs = self._epoch(epoch, copied(before))
             except BaseException:
                 if _are_used_up(plan):
                     plan.write_state(before, step)
@@ -212,6 +215,28 @@ class Run:
             plan.finish()
         self.callbacks.call("on_train_end", logs)
 
+    def _begin_to_compile(self) -> None:
+        """Has all programs of the run compiled side by side, in the order in which it needs them.
+
+        While the compiler works on one the next is traced, and the steps begin when theirs is
+        ready: the programs for the last, partial batch and for the validation come later.
+        """
+        programs, state = self.programs, self.programs.plan.read_state(self.key)
+        sums = programs.no_sums(self.feed.sample())
+        for part in self.feed.shapes():
+            programs.train.begin(state, sums, part.data, part.order, 0, 1, self._factor)
+        validates = any((e + 1) % self.validation_freq == 0 for e in self._numbers)
+        if self.validation is None or not validates or self.callbacks.wants_test_batches:
+            return
+        sums = programs.no_sums(self.validation.sample())
+        for part in self.validation.shapes():
+            programs.evaluate.begin(state.trained, state.others, sums, part.data, part.order)
+
+    @property
+    def _numbers(self) -> range:
+        """The epochs' numbers."""
+        return range(self.initial_epoch, self.epochs)
+
     def _epoch(self, epoch: int, state: State) -> Logs:
         plan, logs, done = self.programs.plan, {}, 0
         sums = self.programs.no_sums(self.feed.sample())
@@ -220,7 +245,7 @@ class Run:
                 if self._pace.always_one:
                     self.callbacks.batch("begin", done)
                     # A callback may have set weights, or hold the arrays of the last step.
-                    state = jax.tree.map(jnp.copy, plan.read_state(self.key))
+                    state = copied(plan.read_state(self.key))
                 if self.telemetry != "off" and done % self._sampling_interval == 0:
                     self._look(state, segment, first, epoch)
                 state, sums, record = self._stretch(state, sums, segment, first, last)
@@ -272,10 +297,10 @@ class Run:
         return state, sums, record
 
     @property
-    def _factor(self) -> Array:
+    def _factor(self) -> np.float32:
         """The learning rate, or the factor on its schedule, as it stands now."""
         assert self.programs.plan.optimizer is not None
-        return jnp.float32(self.programs.plan.optimizer.rate_factor)
+        return np.float32(self.programs.plan.optimizer.rate_factor)
 
     def _look(self, state: State, segment: Segment, first: int, epoch: int) -> None:
         look = self.programs.look(self.telemetry)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from evenkeel.engine.compilation import Compilation
 from evenkeel.engine.outcome import Outcome
 
 
@@ -16,6 +17,8 @@ class History:
         params: The run's settings: epochs, steps, batch_size.
         outcome: How the run ended.
         telemetry: The samples taken inside the run, in order; empty unless asked for.
+        compilations: The programs that were compiled for the run, each with its seconds and
+            whether it came from the cache; empty where an earlier run had compiled them.
         model: The model that was trained.
     """
 
@@ -25,6 +28,7 @@ class History:
         self.params = params
         self.outcome = Outcome.COMPLETED
         self.telemetry: list[Any] = []
+        self.compilations: list[Compilation] = []
         self.model = model
 
     def append(self, epoch: int, logs: dict[str, float]) -> None:

@@ -6,11 +6,11 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-import jax.numpy as jnp
+import numpy as np
 
 from evenkeel.engine.objective import Head
 from evenkeel.engine.state import State
-from evenkeel.network import Array, Scope, Variable, entered, named_variables
+from evenkeel.network import Array, Scope, Variable, copied, entered, named_variables
 from evenkeel.optimizers.base import Optimizer, Same
 
 
@@ -95,7 +95,7 @@ class Plan:
             trained=trained,
             others={path: variable._value for path, variable in self.others.items()},
             slots=surviving_slots(self.optimizer, trained),
-            step=jnp.asarray(self.optimizer.iterations, jnp.int32),
+            step=copied(np.asarray(self.optimizer.iterations, np.int32)),
             key=key,
         )
 

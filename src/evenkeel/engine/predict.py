@@ -23,7 +23,7 @@ def forward_program(plan: Plan, training: bool) -> Callable[..., Array]:
         output, _, _ = plan.evaluate(trained, others, x, training=training, key=key)
         return output
 
-    return compiled(run)
+    return compiled(run, name="prediction")
 
 
 def draws_randomness(plan: Plan, x: Any, *, training: bool) -> bool:

@@ -88,7 +88,7 @@ def telemetry_program(plan: Plan, level: Level) -> Callable[..., dict[str, Any]]
             "zero_fraction": _each(_zero_fraction, taps),
         }
 
-    program = compiled(look)
+    program = compiled(look, name="telemetry")
 
     def in_order(*arguments: Any) -> dict[str, Any]:
         return {

@@ -54,7 +54,7 @@ from evenkeel.models.reading import (
     require_iterable,
     rows_at_a_time,
 )
-from evenkeel.network import current_scope, is_shape
+from evenkeel.network import current_scope, is_shape, random_key
 from evenkeel.randomness import go_back_to, next_seed, seeds_given_out
 from evenkeel.registry import custom_objects as known_for_a_while
 from evenkeel.report.progress import display_for
@@ -417,7 +417,7 @@ class Model(Layer):
             history=self.history,
             epochs=epochs,
             initial_epoch=initial_epoch,
-            key=jax.random.key(next_seed()),
+            key=random_key(next_seed()),
             telemetry=self._telemetry,
             should_stop=lambda: self.stop_training,
         ).go()
@@ -604,7 +604,7 @@ class Model(Layer):
             history=History({}, self),
             epochs=1,
             initial_epoch=0,
-            key=jax.random.key(next_seed()),
+            key=random_key(next_seed()),
             telemetry="off",
             should_stop=lambda: False,
             is_whole=False,
@@ -651,7 +651,7 @@ class Model(Layer):
             draws = draws_randomness(plan, x, training=training)
             self._forward[name] = (forward_program(plan, training), draws)
         program, draws = self._forward[name]
-        key = jax.random.key(next_seed()) if draws else None
+        key = random_key(next_seed()) if draws else None
         trained, others = (
             {path: v._value for path, v in side.items()} for side in (plan.trained, plan.others)
         )

@@ -224,8 +224,16 @@ class Reader:
 
 
 def inference_feed(data: Batch, batch_size: int | None) -> ArrayFeed:
-    """Returns a feed of rows from which nothing is learned."""
-    return ArrayFeed(data, rows_at_a_time("batch_size", batch_size, INFERENCE_ROWS))
+    """Returns a feed of rows from which nothing is learned.
+
+    Where nobody chose a batch size, it divides the rows if that can be done: a partial batch at
+    the end would need a program of its own.
+    """
+    chosen = rows_at_a_time("batch_size", batch_size, INFERENCE_ROWS)
+    if batch_size is None:
+        sizes = range(INFERENCE_ROWS, INFERENCE_ROWS // 2, -1)
+        chosen = next((size for size in sizes if data.rows % size == 0), chosen)
+    return ArrayFeed(data, chosen)
 
 
 def rows_at_a_time(where: str, asked: int | None, default: int) -> int:

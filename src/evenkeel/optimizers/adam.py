@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from evenkeel.errors import number_in
 from evenkeel.network import Array
 from evenkeel.optimizers.base import Optimizer, Params, Schedule, Slots, registry
-from evenkeel.optimizers.surroundings import Around, AroundWithoutDecay
+from evenkeel.optimizers.surroundings import Around, AroundWithoutDecay, filled_like
 
 
 class _Adaptive(Optimizer):
@@ -37,8 +37,8 @@ class _Adaptive(Optimizer):
     def init(self, params: Params) -> Slots:
         """Returns zero moments for each parameter."""
         return {
-            "momentum": jax.tree.map(jnp.zeros_like, params),
-            "velocity": jax.tree.map(jnp.zeros_like, params),
+            "momentum": filled_like(params),
+            "velocity": filled_like(params),
         }
 
 
@@ -92,7 +92,7 @@ class Adam(_Adaptive):
 
     def init(self, params: Params) -> Slots:
         """Returns zero moments for each parameter, and a zero maximum with `amsgrad`."""
-        largest = {"velocity_hat": jax.tree.map(jnp.zeros_like, params)} if self.amsgrad else {}
+        largest = {"velocity_hat": filled_like(params)} if self.amsgrad else {}
         return super().init(params) | largest
 
     def update(
@@ -203,8 +203,8 @@ class Adamax(_Adaptive):
     def init(self, params: Params) -> Slots:
         """Returns a zero momentum and a zero maximum for each parameter."""
         return {
-            "momentum": jax.tree.map(jnp.zeros_like, params),
-            "norm": jax.tree.map(jnp.zeros_like, params),
+            "momentum": filled_like(params),
+            "norm": filled_like(params),
         }
 
     def update(

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from evenkeel.errors import number_in
 from evenkeel.network import Array
 from evenkeel.optimizers.base import Optimizer, Params, Schedule, Slots, registry
-from evenkeel.optimizers.surroundings import Around
+from evenkeel.optimizers.surroundings import Around, filled_like
 
 
 @registry.register()
@@ -61,7 +61,7 @@ class Adagrad(Optimizer):
     def init(self, params: Params) -> Slots:
         """Returns the initial accumulator for each parameter."""
         start = self.initial_accumulator_value
-        return {"accumulator": jax.tree.map(lambda p: jnp.full_like(p, start), params)}
+        return {"accumulator": filled_like(params, start)}
 
     def update(
         self, gradients: Params, slots: Slots, params: Params, rate: Array, step: Array
@@ -125,7 +125,7 @@ class RMSprop(Optimizer):
         names = ["velocity"]
         names += ["average_gradient"] if self.centered else []
         names += ["momentum"] if self.momentum else []
-        return {name: jax.tree.map(jnp.zeros_like, params) for name in names}
+        return {name: filled_like(params) for name in names}
 
     def update(
         self, gradients: Params, slots: Slots, params: Params, rate: Array, step: Array

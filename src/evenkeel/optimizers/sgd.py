@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Unpack
 
 import jax
-import jax.numpy as jnp
 
 from evenkeel.errors import InvalidArgumentError, explain, number_in
 from evenkeel.network import Array
 from evenkeel.optimizers.base import Optimizer, Params, Schedule, Slots, registry
 from evenkeel.optimizers.legacy_decay import set_decay, warn_of_decay
-from evenkeel.optimizers.surroundings import Around
+from evenkeel.optimizers.surroundings import Around, filled_like
 
 
 @registry.register()
@@ -78,7 +77,7 @@ class SGD(Optimizer):
 
     def init(self, params: Params) -> Slots:
         """Returns a zero momentum for each parameter, or nothing for plain descent."""
-        return {"momentum": jax.tree.map(jnp.zeros_like, params)} if self._has_momentum else {}
+        return {"momentum": filled_like(params)} if self._has_momentum else {}
 
     def update(
         self, gradients: Params, slots: Slots, params: Params, rate: Array, step: Array

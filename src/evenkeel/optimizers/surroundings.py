@@ -16,9 +16,10 @@ from typing import Any, TypedDict
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from evenkeel.errors import InvalidArgumentError, explain, integer_at_least, number_in, require
-from evenkeel.network import Array
+from evenkeel.network import Array, copied
 from evenkeel.optimizers.clipping import Clipping, clipping_for
 
 Params = dict[str, Array]
@@ -27,6 +28,15 @@ Slots = Any
 Step = Callable[[Params, Slots, Params, Array], tuple[Params, Slots]]
 
 AVERAGE, ACCUMULATOR = "average", "gradient_accumulator"
+
+
+def filled_like(params: Params, value: float = 0.0) -> Params:
+    """Returns an array full of a number for each parameter, the first value of a slot.
+
+    `jnp.zeros_like` would compile a small program for each shape before the first step.
+    """
+    filled = {path: np.full(p.shape, value, p.dtype) for path, p in params.items()}
+    return copied(filled)
 
 
 class AroundWithoutDecay(TypedDict, total=False):
@@ -282,9 +292,9 @@ class Surroundings:
         more = {}
         if self.averaging is not None:
             # A copy: a compiled step takes over the memory of weights and slots alike.
-            more[AVERAGE] = jax.tree.map(jnp.copy, params)
+            more[AVERAGE] = copied(params)
         if self.accumulation is not None:
-            more[ACCUMULATOR] = jax.tree.map(jnp.zeros_like, params)
+            more[ACCUMULATOR] = filled_like(params)
         return slots | more if more else slots
 
     def advance(
@@ -336,4 +346,4 @@ class Surroundings:
         """Returns what a run hands over at its end: the averages, if there are any."""
         if self.averaging is None:
             return params
-        return jax.tree.map(jnp.copy, slots[AVERAGE])
+        return copied(slots[AVERAGE])

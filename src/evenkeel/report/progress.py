@@ -41,6 +41,7 @@ class EpochLines(Callback):
         self._started = time.perf_counter()
         self._steps = 0
         self._in_epoch = False
+        self._told_of_compiling = False
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Starts the clock."""
@@ -48,8 +49,20 @@ class EpochLines(Callback):
         self._started = time.perf_counter()
 
     def on_progress(self, step: int, steps: int | None, logs: Logs | None = None) -> None:
-        """Remembers how far the epoch is."""
+        """Remembers how far the epoch is; the first time, says how long compiling took."""
         self._steps = step
+        if not self._told_of_compiling:
+            self._told_of_compiling = True
+            self._tell_of_compiling()
+
+    def _tell_of_compiling(self) -> None:
+        history = getattr(self.model, "history", None)
+        for compilation in [] if history is None else history.compilations:
+            if compilation.program == "training":
+                source = ", from the cache" if compilation.from_cache else ""
+                line = f"Compiled in {compilation.seconds:.1f}s{source}"
+                self._console.print(line, markup=False)
+                return
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Prints the line."""
