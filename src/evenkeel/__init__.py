@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         saving,
         utils,
     )
+    from evenkeel.canaries import selftest
     from evenkeel.initializers import Initializer
     from evenkeel.layers import Input, Layer
     from evenkeel.learning_rate import find_learning_rate
@@ -71,6 +72,7 @@ __all__ = [
     "random",
     "regularizers",
     "saving",
+    "selftest",
     "set_random_seed",
     "utils",
 ]
@@ -87,6 +89,7 @@ _HOMES = {
     "Regularizer": "evenkeel.regularizers",
     "Sequential": "evenkeel.models",
     "Variable": "evenkeel.network",
+    "selftest": "evenkeel.canaries",
     "set_random_seed": "evenkeel.randomness",
 }
 

@@ -51,6 +51,7 @@ def main() -> None:
     evenkeel train mydata.npz           an NPZ file with x (rows, features) and y (rows,)
     evenkeel evaluate runs/digits       the saved model on its test rows
     evenkeel predict runs/digits new.npz
+    evenkeel selftest                   whether this machine computes what is written
     """
 
 
@@ -151,6 +152,32 @@ def predict(run: Path, file: Path, out: Path | None, force: bool) -> None:
     click.echo(f"{len(predictions.outputs)} rows written to {target}")
     if predictions.scores is not None:
         click.echo(_scores(predictions.scores))
+
+
+@main.command()
+@click.option("--quick", is_flag=True, help="Only what also runs by itself in a first training.")
+def selftest(quick: bool) -> None:
+    """Checks that this machine computes what is written.
+
+    Small programs with known answers: what is compiled against NumPy, loops and single operations;
+    gradients against differences; masks against chance. Each line says what was checked and what
+    was found, and for a failure what it means and what to type. The exit status is 1 if one
+    failed.
+
+    \b
+    evenkeel selftest
+    """
+    from evenkeel.canaries import once, report
+    from evenkeel.canaries.machine import facts
+
+    for name, text in facts().items():
+        click.echo(f"{name}: {text}")
+    click.echo()
+    result = report.selftest(quick, tell=lambda finding: click.echo(report.text_of(finding)))
+    once.remember([f.canary.name for f in result.failed if f.canary.quick])
+    click.echo(f"\n{result.sentence}")
+    if not result.is_well:
+        sys.exit(1)
 
 
 @main.command("datasets")

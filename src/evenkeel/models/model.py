@@ -20,6 +20,7 @@ import numpy as np
 from jax.core import Tracer
 
 from evenkeel import optimizers, saving
+from evenkeel.canaries import once
 from evenkeel.engine import fit as engine
 from evenkeel.engine.feed import ArrayFeed, Feed
 from evenkeel.engine.history import History
@@ -408,7 +409,8 @@ class Model(Layer):
         if listeners.wants_batches:
             _say_that_batches_are_slow(listeners.wants_batches)
         self.stop_training = False
-        return engine.Run(
+        once.begin()
+        run = engine.Run(
             programs=programs,
             feed=feed,
             validation=validation,
@@ -420,7 +422,10 @@ class Model(Layer):
             key=random_key(next_seed()),
             telemetry=self._telemetry,
             should_stop=lambda: self.stop_training,
-        ).go()
+        )
+        run.go()
+        once.look()
+        return self.history
 
     @contextlib.contextmanager
     def left_as_it_was(self, always: bool = False) -> Iterator[None]:
