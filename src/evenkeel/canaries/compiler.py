@@ -43,9 +43,7 @@ def compiled_against_numpy() -> float:
 
 @canary("relative difference", _ROUNDING)
 def compiled_against_eager() -> float:
-    """A small network's loss and its gradient, compiled, are what the same operations give when
-    run one by one.
-    """
+    """A small network's loss and gradient, compiled, are those of the operations run one by one."""
 
     def loss(w: Any, v: Any, x: Any) -> Any:
         return _network(w, v, x, jnp)
@@ -67,10 +65,11 @@ def compiled_against_eager() -> float:
     "pip install --upgrade jax jaxlib.",
 )
 def _vmapped_product() -> float:
-    """A matrix times each of 32,769 vectors, squared and summed, gives whole numbers exactly (jax
-    0.10.2 gets the last one wrong; evenkeel turns the fusion off that does it).
+    """A matrix times each of 32,769 vectors, squared and summed, gives known numbers exactly.
+
+    jax 0.10.2 gets the last one wrong, and evenkeel turns the fusion off that does it.
     """
-    # Row numbers up to here: their squares, or nearest floats to them, are the exact answer.
+    # The matrix is the identity, so that the answers are the squares of the row numbers.
     rows = np.arange(32_769, dtype=np.float32)
     x = np.stack([rows, np.zeros_like(rows), np.zeros_like(rows)], axis=1)
     matrix = np.eye(3, dtype=np.float32)
@@ -119,15 +118,15 @@ def scan_against_a_python_loop() -> float:
     "take it out: unset XLA_FLAGS.",
 )
 def not_a_number_is_seen() -> float:
-    """0/0, log(-1), inf - inf and a maximum over NaN are NaN in compiled code, and isfinite and
-    comparisons see it.
+    """0/0, log(-1), inf - inf and a maximum over NaN are NaN in compiled code.
+
+    isfinite and comparisons see it, and that 1/0 is infinite.
     """
 
     def hide(x: Any) -> Any:
         zero, one, inf = x[0], x[1], x[2]
-        bad = jnp.stack(
-            [zero / zero, jnp.log(-one), inf - inf, jnp.max(jnp.stack([one, inf - inf]))]
-        )
+        largest = jnp.max(jnp.stack([one, inf - inf]))
+        bad = jnp.stack([zero / zero, jnp.log(-one), inf - inf, largest])
         return bad, jnp.isfinite(bad), bad == bad, jnp.isfinite(one / zero)
 
     with warnings.catch_warnings():
@@ -144,12 +143,13 @@ def not_a_number_is_seen() -> float:
     "Type pip install --upgrade jax jaxlib.",
 )
 def donated_memory_is_taken_over() -> float:
-    """A program that may take over its argument's memory does so, the result is right, and a copy
-    made before is untouched.
+    """A program that may take over its argument's memory does so, and its result is right.
+
+    A copy made before is untouched.
     """
     numbers = np.arange(4096.0, dtype=np.float32)
     given = copied(numbers)
-    held = copied(given)
+    held = jax.block_until_ready(copied(given))
     address = given.unsafe_buffer_pointer()
     result = compilation.compiled(lambda a: a + 1, donate=(0,))(given)
     return (
@@ -165,9 +165,10 @@ def donated_memory_is_taken_over() -> float:
     if_it_fails="",
 )
 def scan_with_small_outputs() -> float:
-    """How much longer four times the steps take in a compiled loop that puts out a number a step:
-    about 4 where it is linear, 16 where it is quadratic (jax issue 40101; evenkeel itself adds up
-    inside the loop instead). Only shown, since a busy machine can be uneven.
+    """Four times the steps of a compiled loop that puts out a number a step take so much longer.
+
+    It is about 4 where that is linear and 16 where it is quadratic (jax issue 40101; evenkeel's
+    own loops add up instead). Only shown, since a busy machine is uneven.
     """
 
     def steps(count: int) -> Any:
@@ -197,8 +198,9 @@ def scan_with_small_outputs() -> float:
     "jax_default_prng_impl out of the configuration: unset JAX_DEFAULT_PRNG_IMPL.",
 )
 def keys_under_vmap() -> float:
-    """Keys that are mapped over draw different numbers each, the same as one by one (JAX's
-    generator `rbg` repeats the first).
+    """Keys that are mapped over draw different numbers each, the same as one by one.
+
+    JAX's generator rbg repeats the draws of the first key.
     """
 
     def draw(key: Any) -> Any:

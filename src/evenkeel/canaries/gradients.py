@@ -6,7 +6,7 @@ Along a random direction v of unit length, with everything in float32,
 
 The loss of each row is computed in float32 and their sum taken in float64, so that rounding adds
 about 1e-7 · |L| / h to the slope; h = 0.01 makes it 1e-5, and the curvature's part is of that
-order, too. One percent of the slope's own scale is an honest limit, and a wrong term is far above.
+order, too. Half a percent of the slope's own scale is an honest limit; a wrong term is far above.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from evenkeel.network import copied, random_key
 from evenkeel.randomness import undisturbed
 
 _STEP = 0.01
-_MOST_ERROR = 0.01
+_MOST_ERROR = 0.005
 _BROKEN = (
     "Training with it would go in a wrong direction. Type pip install --upgrade jax jaxlib "
     "evenkeel, and evenkeel selftest again; if it still fails, report it with these lines."
@@ -45,13 +45,11 @@ def slope_error(rows: Callable[[dict[str, Any]], Any], at: dict[str, np.ndarray]
     gradients = compilation.compiled(jax.grad(lambda given: jnp.sum(rows(given))))(at)
     program = compilation.compiled(rows)
     random, errors = draws(3), []
-    length = math.sqrt(
-        sum(float((np.asarray(g, np.float64) ** 2).sum()) for g in gradients.values())
-    )
+    length = _norm(gradients)
     size = sum(value.size for value in at.values())
     for _ in range(3):
         direction = {name: random.normal(size=v.shape) for name, v in at.items()}
-        norm = math.sqrt(sum(float((d**2).sum()) for d in direction.values()))
+        norm = _norm(direction)
         direction = {name: d / norm for name, d in direction.items()}
 
         def total(sign: float, v: dict[str, np.ndarray] = direction) -> float:
@@ -65,6 +63,10 @@ def slope_error(rows: Callable[[dict[str, Any]], Any], at: dict[str, np.ndarray]
         # A random direction sees about this much of the gradient.
         errors.append(abs(claimed - measured) / max(length / math.sqrt(size), 1e-6))
     return max(errors)
+
+
+def _norm(arrays: dict[str, Any]) -> float:
+    return math.sqrt(sum(float((np.asarray(a, np.float64) ** 2).sum()) for a in arrays.values()))
 
 
 def _layer_error(layer: layers.Layer, shape: tuple[int, ...]) -> float:
@@ -102,9 +104,11 @@ _LAYERS: dict[str, tuple[Callable[[], layers.Layer], tuple[int, ...]]] = {
 
 
 def _loss_error(loss: losses.Loss, y: np.ndarray, outputs: np.ndarray) -> float:
-    return slope_error(
-        lambda given: loss.values(jnp.asarray(y), given["outputs"]), {"outputs": outputs}
-    )
+
+    def rows(given: dict[str, Any]) -> Any:
+        return loss.values(jnp.asarray(y), given["outputs"])
+
+    return slope_error(rows, {"outputs": outputs})
 
 
 def _losses() -> dict[str, Callable[[], float]]:

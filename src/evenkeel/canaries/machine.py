@@ -47,9 +47,8 @@ def _programs() -> str:
 # whose matrix products are used, adds a function here.
 FACTS: dict[str, Callable[[], str]] = {
     "Versions": _versions,
-    "System": lambda: (
-        f"{platform.system()}, {platform.machine()}, Python {platform.python_version()}"
-    ),
+    "System": lambda: ", ".join([platform.system(), platform.machine()]),
+    "Python": platform.python_version,
     "Device": _device,
     "Threads": _threads,
     "Cache folder": lambda: str(cache_folder("")),

@@ -10,13 +10,14 @@ import json
 import os
 import platform
 import warnings
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from pathlib import Path
 
 import jax
 
 from evenkeel.caching import cache_folder
 from evenkeel.canaries.machine import versions
+from evenkeel.engine.compilation import in_background
 from evenkeel.errors import EvenkeelWarning, explain
 
 _under_way: Future[list[str]] | None = None
@@ -37,9 +38,7 @@ def begin() -> None:
         _is_done = True
         warn_of(known)
         return
-    pool = ThreadPoolExecutor(1, thread_name_prefix="selftest")
-    _under_way = pool.submit(_run, path)
-    pool.shutdown(wait=False)  # ends itself after the one task
+    _under_way = in_background(lambda: _run(path))
 
 
 def look(wait: bool = False) -> None:

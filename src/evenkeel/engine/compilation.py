@@ -103,7 +103,7 @@ class Program:
             with _noting(self.name, started):
                 lowered.compile()
 
-        self._begun[shapes] = _compilers().submit(copy_context().run, compile_it)
+        self._begun[shapes] = in_background(compile_it)
 
 
 def _shapes_of(arguments: Any) -> Any:
@@ -111,6 +111,11 @@ def _shapes_of(arguments: Any) -> Any:
     return structure, tuple(
         (leaf.shape, leaf.dtype) if hasattr(leaf, "shape") else type(leaf) for leaf in leaves
     )
+
+
+def in_background(task: Callable[[], Any]) -> Future[Any]:
+    """Has something done beside what goes on, after what was given before it."""
+    return _compilers().submit(copy_context().run, task)
 
 
 @lru_cache(maxsize=1)

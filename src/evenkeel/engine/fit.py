@@ -141,6 +141,8 @@ class Run:
         should_stop: Whether a callback asked to stop.
         is_whole: Whether the run ends here, so that the optimizer hands over what it averaged;
             False for a single batch of a loop that others run.
+        beside: Called when the run's programs are being compiled, to start what may go on beside
+            the first epoch.
     """
 
     programs: Programs
@@ -155,6 +157,7 @@ class Run:
     telemetry: Level
     should_stop: Callable[[], bool]
     is_whole: bool = True
+    beside: Callable[[], None] | None = None
     _step: int = field(default=0, init=False)
     _pace: Pace = field(default_factory=Pace, init=False)
 
@@ -189,6 +192,8 @@ class Run:
         self.callbacks.call("on_train_begin", {})
         if self.is_whole:
             self._begin_to_compile()
+        if self.beside is not None:
+            self.beside()
         for epoch in self._numbers:
             # A compiled step uses its state up, so the epoch gets a copy: the original is what
             # to return to, and others may still hold its arrays.

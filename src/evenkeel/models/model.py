@@ -409,7 +409,6 @@ class Model(Layer):
         if listeners.wants_batches:
             _say_that_batches_are_slow(listeners.wants_batches)
         self.stop_training = False
-        once.begin()
         run = engine.Run(
             programs=programs,
             feed=feed,
@@ -422,6 +421,7 @@ class Model(Layer):
             key=random_key(next_seed()),
             telemetry=self._telemetry,
             should_stop=lambda: self.stop_training,
+            beside=once.begin,
         )
         run.go()
         once.look()
