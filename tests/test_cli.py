@@ -291,7 +291,9 @@ class TestPredict:
 
 
 class TestHelp:
-    @pytest.mark.parametrize("command", [[], ["train"], ["evaluate"], ["predict"], ["datasets"]])
+    @pytest.mark.parametrize(
+        "command", [[], ["train"], ["evaluate"], ["predict"], ["datasets"], ["selftest"]]
+    )
     def test_every_command_explains_itself(self, command):
         output = call(*command, "--help")
         assert output.startswith("Usage:")
@@ -300,7 +302,7 @@ class TestHelp:
 
     def test_commands_are_listed(self):
         output = call("--help")
-        for command in ("train", "evaluate", "predict", "datasets"):
+        for command in ("train", "evaluate", "predict", "selftest", "datasets"):
             assert command in output
 
     def test_defaults_are_shown(self):

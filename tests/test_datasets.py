@@ -41,6 +41,12 @@ class TestDigits:
         for a, b in zip((*first[0], *first[1]), (*second[0], *second[1]), strict=True):
             np.testing.assert_array_equal(a, b)
 
+    def test_the_rows_are_those_that_scikit_learn_loads(self):
+        from sklearn.datasets import load_digits
+
+        for found, expected in zip(digits._rows(), load_digits(return_X_y=True), strict=True):
+            np.testing.assert_array_equal(found, expected)
+
     def test_no_row_is_in_both_parts_more_often_than_in_the_whole(self):
         from sklearn.datasets import load_digits
 
@@ -361,6 +367,22 @@ class TestNpz:
 
 
 class TestSplitting:
+    @pytest.mark.parametrize("seed", range(12))
+    def test_the_rows_drawn_are_those_of_scikit_learn(self, seed):
+        """`train_test_split` is run beside it, on classes of different sizes and at odd sizes."""
+        from sklearn.model_selection import train_test_split
+
+        random = np.random.Generator(np.random.Philox(seed))
+        rows, fraction = int(random.integers(40, 400)), float(random.uniform(0.15, 0.7))
+        x, y = np.arange(rows), random.integers(0, int(random.integers(2, 6)), rows)
+        for by_class in (True, False):
+            found = split_rows(x, y, fraction, seed, by_class=by_class)
+            expected = train_test_split(
+                x, y, test_size=fraction, random_state=seed, stratify=y if by_class else None
+            )
+            for part, other in zip(found, (expected[n] for n in (0, 2, 1, 3)), strict=True):
+                np.testing.assert_array_equal(part, other)
+
     def test_every_row_is_in_one_part(self):
         parts = split_rows(X, LABELS, 0.25, 3, by_class=True)
         assert sorted(np.concatenate([parts[0], parts[2]])[:, 0]) == X[:, 0].tolist()
