@@ -8,6 +8,8 @@ its validation have ended.
 import sys
 from typing import Any
 
+import numpy as np
+
 from benchmarks.start import END_OF_EPOCH
 
 BATCH_SIZE = 32
@@ -20,8 +22,8 @@ def main() -> None:
     from evenkeel.datasets import fashion_mnist
 
     (images, labels), _ = fashion_mnist.load_data()
-    train = images[:-VALIDATION_ROWS] / 255, labels[:-VALIDATION_ROWS]
-    held_out = images[-VALIDATION_ROWS:] / 255, labels[-VALIDATION_ROWS:]
+    train = images[:-VALIDATION_ROWS] / np.float32(255), labels[:-VALIDATION_ROWS]
+    held_out = images[-VALIDATION_ROWS:] / np.float32(255), labels[-VALIDATION_ROWS:]
     model = words.Sequential(
         [
             words.layers.Input(shape=(28, 28)) if sys.argv[1] == "keras" else words.Input((28, 28)),

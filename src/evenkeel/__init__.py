@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -43,6 +42,8 @@ if TYPE_CHECKING:
     from evenkeel.optimizers import Optimizer
     from evenkeel.randomness import set_random_seed
     from evenkeel.regularizers import Regularizer
+
+    __version__: str
 
 __all__ = [
     "Initializer",
@@ -93,13 +94,19 @@ _HOMES = {
     "set_random_seed": "evenkeel.randomness",
 }
 
-try:
-    __version__ = version("evenkeel")
-except PackageNotFoundError:  # run from a source tree that was not installed
-    __version__ = "0+unknown"
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("evenkeel")
+    except PackageNotFoundError:  # run from a source tree that was not installed
+        return "0+unknown"
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return _version()
     if name == "keras":  # so that `from evenkeel import keras` stands for `from tensorflow ...`
         return sys.modules[__name__]
     if name in _HOMES:

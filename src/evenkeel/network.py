@@ -225,7 +225,8 @@ def random_key(seed: int) -> Array:
         >>> bool(random_key(7) == jax.random.key(7))
         True
     """
-    if jax.config.jax_default_prng_impl != "threefry2x32":
+    config: Any = jax.config
+    if config.jax_default_prng_impl != "threefry2x32":
         return jax.random.key(seed)
     return jax.random.wrap_key_data(copied(np.array([0, seed], np.uint32)))
 

@@ -36,8 +36,9 @@ def _weights() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def compiled_against_numpy() -> float:
     """A small network's loss, compiled, is what NumPy computes in double precision."""
     arrays = _weights()
-    found = compilation.compiled(lambda *given: _network(*given, jnp))(*arrays)
-    return difference(found, _network(*(a.astype(np.float64) for a in arrays), np))
+    w, v, x = (a.astype(np.float64) for a in arrays)
+    found = compilation.compiled(lambda w, v, x: _network(w, v, x, jnp))(*arrays)
+    return difference(found, _network(w, v, x, np))
 
 
 @canary("relative difference", _ROUNDING)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Callable
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 
 import jax
 
@@ -15,10 +15,14 @@ from evenkeel.engine import program_cache
 
 def versions() -> dict[str, str]:
     """Returns the versions that results on this machine depend on."""
-    from evenkeel import __version__
+    return {name: _number_of(name) for name in ("evenkeel", "jax", "jaxlib", "numpy")}
 
-    found = {name: version(name) for name in ("jax", "jaxlib", "numpy")}
-    return {"evenkeel": __version__, **found}
+
+def _number_of(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"  # run from a source tree
 
 
 def _versions() -> str:

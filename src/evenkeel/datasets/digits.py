@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -51,7 +52,8 @@ def _rows() -> Pair:
             return table[:, :-1], table[:, -1]
     from sklearn.datasets import load_digits  # a version that keeps them elsewhere
 
-    return load_digits(return_X_y=True)
+    loaded: Any = load_digits(return_X_y=True)
+    return loaded
 
 
 def _load() -> Dataset:

@@ -195,7 +195,7 @@ def _on_event(event: str, **_: Any) -> None:
         call.hits.append(True)
 
 
-def _on_duration(event: str, _: float, **__: Any) -> None:
+def _on_duration(event: str, duration_secs: float, **_: Any) -> None:
     call: _Noting | None = getattr(_under_way, "call", None)
     if call is None or event != "/jax/core/compile/backend_compile_duration":
         return

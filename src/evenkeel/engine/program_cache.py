@@ -6,12 +6,12 @@ so a cache that the user set up is left alone, and nothing is set before the eng
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 import warnings
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import jax
 
@@ -52,7 +52,7 @@ def use() -> None:
         )
         return
     jax.config.update("jax_compilation_cache_dir", str(path))
-    if jax.config.jax_persistent_cache_min_compile_time_secs == _JAX_LEAST_SECONDS:
+    if _setting("persistent_cache_min_compile_time_secs") == _JAX_LEAST_SECONDS:
         jax.config.update("jax_persistent_cache_min_compile_time_secs", _LEAST_SECONDS)
 
 
@@ -90,8 +90,13 @@ def _trim(path: Path) -> None:
 
 def contents() -> tuple[str | None, int, int]:
     """Returns the folder in use, None if there is none, how many programs it has, and its bytes."""
-    folder = jax.config.jax_compilation_cache_dir
-    if not folder or not jax.config.jax_enable_compilation_cache or not os.path.isdir(folder):  # noqa: PTH112
+    folder = _setting("compilation_cache_dir") if _setting("enable_compilation_cache") else None
+    if not folder or not Path(folder).is_dir():
         return None, 0, 0
     files = [file for file in Path(folder).iterdir() if file.name.endswith("-cache")]
     return folder, len(files), sum(file.stat().st_size for file in files)
+
+
+def _setting(name: str) -> Any:
+    """Returns one of JAX's settings, which its types do not list."""
+    return getattr(jax.config, f"jax_{name}")
