@@ -206,7 +206,8 @@ def copied(tree: Any) -> Any:
     """Returns a copy of arrays on the device.
 
     `jnp.array` and `jnp.copy` compile a small program for each shape, which adds up before the
-    first step; moving the bytes needs none.
+    first step; moving the bytes needs none. NumPy's arrays are copied by NumPy, since JAX may take
+    over the memory of some (those that begin at a multiple of 64 bytes) whatever it is told.
 
     Args:
         tree: An array, of NumPy or JAX, or a tree of them.
@@ -215,7 +216,11 @@ def copied(tree: Any) -> Any:
         >>> copied({"bias": np.zeros(3)})["bias"].shape
         (3,)
     """
-    return jax.device_put(tree, may_alias=False)
+
+    def own(leaf: Any) -> Any:
+        return np.array(leaf) if isinstance(leaf, np.ndarray | np.generic) else leaf
+
+    return jax.device_put(jax.tree.map(own, tree), may_alias=False)
 
 
 def random_key(seed: int) -> Array:

@@ -286,6 +286,19 @@ class TestCache:
         assert found["folder"] is None
         assert ["full" in warning for warning in found["warnings"]] == [True]
 
+    @pytest.mark.skipif(sys.platform == "win32", reason="limits of processes")
+    def test_a_disk_that_fills_up_and_the_damage_that_it_leaves_change_no_result(self, tmp_path):
+        """Files end after 1,000 bytes, as on a disk that is full by then; the next process meets
+        what is left of them. Both go on with a warning of JAX's."""
+        before = "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))"
+        full = answer(start(tmp_path, before))
+        damaged = answer(start(tmp_path))
+        assert damaged["hits"] == [False, False, False]
+        whole = answer(start(tmp_path / "new"))
+        assert full["weights"] == damaged["weights"] == whole["weights"]
+        assert any("writing" in warning for warning in full["warnings"])
+        assert any("reading" in warning for warning in damaged["warnings"])
+
     def test_the_oldest_programs_go_when_there_are_too_many(self, tmp_path, monkeypatch):
         import os
 

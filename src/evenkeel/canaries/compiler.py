@@ -146,7 +146,7 @@ def donated_memory_is_taken_over() -> float:
     A copy made before is untouched.
     """
     numbers = np.arange(4096.0, dtype=np.float32)
-    given = copied(numbers)
+    given = copied(jax.device_put(numbers))  # memory that is JAX's own, and not NumPy's
     held = jax.block_until_ready(copied(given))
     address = given.unsafe_buffer_pointer()
     result = compilation.compiled(lambda a: a + 1, donate=(0,))(given)

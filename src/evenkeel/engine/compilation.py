@@ -124,6 +124,10 @@ def _compilers() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(max(1, min(4, os.cpu_count() or 1)), thread_name_prefix="compile")
 
 
+if hasattr(os, "register_at_fork"):  # a child has none of the threads
+    os.register_at_fork(after_in_child=_compilers.cache_clear)
+
+
 @lru_cache(maxsize=1)
 def _options() -> dict[str, Any]:
     if jax.default_backend() != "cpu":

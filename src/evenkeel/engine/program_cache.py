@@ -33,8 +33,7 @@ def use() -> None:
 
     A folder that cannot be used is a warning, and programs are then compiled in each process.
     """
-    is_decided = not jax.config.jax_enable_compilation_cache or jax.config.jax_compilation_cache_dir
-    if is_decided:
+    if not _setting("enable_compilation_cache") or _setting("compilation_cache_dir"):
         return
     path = cache_folder("programs")
     try:
