@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import evenkeel as ek
+from evenkeel.engine import epoch
 from evenkeel.engine import fit as engine
 from evenkeel.layers import Dense, Dropout
 
@@ -95,6 +96,23 @@ def test_results_do_not_depend_on_where_stretches_are_cut(usual, monkeypatch, st
 def test_results_do_not_depend_on_how_slow_the_machine_is(usual, monkeypatch):
     monkeypatch.setattr(engine, "_STRETCH_SECONDS", 1e-9)
     assert run(compiled_once())[0] == usual[0]
+
+
+@pytest.mark.parametrize("size", [2, 4, 32])
+def test_steps_in_blocks_are_the_same_steps(usual, monkeypatch, size):
+    """On a GPU steps come in blocks, whose last ones may be in vain."""
+    for module in (engine, epoch):
+        monkeypatch.setattr(module, "steps_at_once", lambda: size)
+    weights, history = run(network("economy"))
+    for found, expected in zip(weights, usual[0], strict=True):
+        np.testing.assert_allclose(
+            np.frombuffer(found, np.float32),
+            np.frombuffer(expected, np.float32),
+            rtol=1e-5,
+            atol=1e-7,
+        )
+    assert history.history["accuracy"] == usual[1].history["accuracy"]
+    assert [s.step for s in history.telemetry] == [s for s in (0, 1, 2, 4, 8) if s % size == 0]
 
 
 @pytest.mark.filterwarnings("ignore:fit.*listens to single batches")

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
-
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import evenkeel as ek
-from evenkeel.engine.telemetry import SAMPLES_PER_EPOCH
+from evenkeel.engine.telemetry import next_sample
 from evenkeel.layers import Dense
 from evenkeel.optimizers import SGD
 
@@ -90,14 +88,42 @@ def test_a_dead_layer_shows_as_all_zeros(data):
     assert sample.gradient_norm["dense/kernel"] == 0
 
 
-@pytest.mark.parametrize(("batch_size", "steps"), [(1, 40), (10, 4), (20, 2), (40, 1)])
-def test_an_epoch_is_sampled_four_times_at_most(data, batch_size, steps):
-    """Evenly: at the steps 0, n/4, n/2 and 3n/4."""
+def due(steps, grain=1):
+    return [step for step in range(steps) if next_sample(step, grain) == step]
+
+
+@pytest.mark.parametrize("batch_size", [1, 10, 40])
+def test_samples_are_dense_at_the_start_of_a_run(data, batch_size):
+    """Before the steps 0, 1, 2, 4, 8, 16 and so on of the run, whatever its epochs."""
     model = network("economy", units=1)
     history = model.fit(*data, batch_size=batch_size, epochs=2, verbose=0)
-    mark = math.ceil(steps / SAMPLES_PER_EPOCH)
-    expected = [(e, e * steps + s) for e in (0, 1) for s in range(0, steps, mark)]
+    steps = 40 // batch_size
+    expected = [(s // steps, s) for s in (0, 1, 2, 4, 8, 16, 32, 64) if s < 2 * steps]
     assert [(sample.epoch, sample.step) for sample in history.telemetry] == expected
+
+
+def test_a_second_run_is_sampled_from_its_own_start(data):
+    model = network("economy", units=1)
+    model.fit(*data, batch_size=10, epochs=5, verbose=0)
+    samples = model.fit(*data, batch_size=10, verbose=0).telemetry
+    assert [sample.step for sample in samples] == [20, 21, 22]
+
+
+def test_a_long_run_has_a_sample_every_256_steps():
+    assert due(1200) == [0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 768, 1024]
+
+
+def test_a_very_long_run_has_512_samples_in_each_doubling():
+    """So their number grows with the logarithm of the length; they never come closer again."""
+    for power in (17, 20, 24):
+        start, count, step = 1 << power, 0, 1 << power
+        while step < 2 * start:
+            count, step = count + 1, next_sample(step + 1)
+        assert (count, step) == (512, 2 * start)
+
+
+def test_where_steps_come_in_blocks_no_sample_cuts_one():
+    assert due(600, grain=32) == [0, 32, 64, 128, 256, 512]
 
 
 def test_frozen_weights_are_not_reported(data):
@@ -113,7 +139,7 @@ def test_the_rate_of_a_schedule_is_reported_step_by_step(data):
 
     model = network("economy", optimizer=SGD(halved))
     samples = model.fit(*data, batch_size=10, verbose=0).telemetry
-    assert [s.learning_rate for s in samples] == pytest.approx([0.1, 0.05, 0.025, 0.0125])
+    assert [s.learning_rate for s in samples] == pytest.approx([0.1, 0.05, 0.025])
 
 
 def test_an_unknown_level_is_refused_with_the_nearest():

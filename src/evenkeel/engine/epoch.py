@@ -8,9 +8,11 @@ in the results.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from evenkeel.engine.compilation import Program, compiled
 from evenkeel.engine.layout import column_cuts, in_columns, whole
@@ -20,6 +22,22 @@ from evenkeel.engine.step import Batch, Sums, evaluation_step, record_of, step
 from evenkeel.network import Array
 
 Record = dict[str, Array]
+
+# What a record calls whether all trained weights are finite.
+FINITE = "finite"
+
+# On a GPU, the host has to look after every turn of a loop whose length it does not know.
+_BLOCK = 32
+
+
+def steps_at_once() -> int:
+    """How many steps come in a block, of which those that are not wanted are done in vain.
+
+    Example:
+        >>> steps_at_once() in (1, 32)
+        True
+    """
+    return 1 if jax.default_backend() == "cpu" else _BLOCK
 
 
 def training_program(plan: Plan) -> Program:
@@ -31,7 +49,8 @@ def training_program(plan: Plan) -> Program:
     Returns:
         The program. `data` holds all rows, `order` (steps, batch) the row numbers; the steps
         from `first` to before `last` are taken. It returns the state and sums afterwards, and
-        the loss and metrics since the sums began. The state handed in is used up.
+        the loss and metrics since the sums began, with whether the weights are `FINITE`. The
+        state handed in is used up.
     """
 
     def run(
@@ -48,9 +67,11 @@ def training_program(plan: Plan) -> Program:
             return step(plan, carry[0], data.take(rows), carry[1], factor)
 
         cuts = column_cuts(plan, order.shape[1])
-        carry = jax.lax.fori_loop(first, last, body, (in_columns(state, cuts), sums))
+        carry = _in_turn(body, first, last, (in_columns(state, cuts), sums))
         state, sums = whole(carry[0], cuts), carry[1]
-        return state, sums, record_of(plan, sums)
+        # A loss is taken before its step, which may overflow: the weights are looked at, too.
+        record = {**record_of(plan, sums), FINITE: _are_finite(state.trained)}
+        return state, sums, record
 
     return compiled(run, donate=(0,), name="training")
 
@@ -73,3 +94,24 @@ def evaluation_program(plan: Plan) -> Program:
         return sums, record_of(plan, sums)
 
     return compiled(run, name="evaluation")
+
+
+def _in_turn(body: Callable[[Array, Any], Any], first: Array, last: Array, carry: Any) -> Any:
+    """Calls `carry = body(i, carry)` for i from `first` to before `last`."""
+    size = steps_at_once()
+    if size == 1:
+        return jax.lax.fori_loop(first, last, body, carry)
+
+    def one(i: Array, carry: Any) -> Any:
+        after = body(jnp.minimum(i, last - 1), carry)
+        return jax.tree.map(lambda new, old: jnp.where(i < last, new, old), after, carry)
+
+    def block(n: Array, carry: Any) -> Any:
+        return jax.lax.fori_loop(0, size, lambda j, c: one(first + n * size + j, c), carry)
+
+    return jax.lax.fori_loop(0, (last - first + size - 1) // size, block, carry)
+
+
+def _are_finite(arrays: dict[str, Array]) -> Array:
+    finite = [jnp.isfinite(array).all() for array in arrays.values()]
+    return jnp.stack(finite).all() if finite else jnp.array(True)

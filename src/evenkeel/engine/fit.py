@@ -19,7 +19,13 @@ import jax
 import numpy as np
 
 from evenkeel.engine.compilation import Program, recorded
-from evenkeel.engine.epoch import Record, evaluation_program, training_program
+from evenkeel.engine.epoch import (
+    FINITE,
+    Record,
+    evaluation_program,
+    steps_at_once,
+    training_program,
+)
 from evenkeel.engine.feed import Feed, Segment
 from evenkeel.engine.history import History
 from evenkeel.engine.hooks import CallbackList, Logs
@@ -28,12 +34,7 @@ from evenkeel.engine.outcome import Outcome
 from evenkeel.engine.plan import Plan
 from evenkeel.engine.state import State
 from evenkeel.engine.step import Batch, Sums, no_sums
-from evenkeel.engine.telemetry import (
-    SAMPLES_PER_EPOCH,
-    Level,
-    sample_of,
-    telemetry_program,
-)
+from evenkeel.engine.telemetry import Level, TelemetryProgram, next_sample
 from evenkeel.errors import EvenkeelWarning
 from evenkeel.network import Array, copied
 
@@ -41,9 +42,6 @@ from evenkeel.network import Array, copied
 # answer to Ctrl-C, rarely enough to cost nothing.
 _STRETCH_SECONDS = 0.2
 _FIRST_STRETCH_STEPS = 8
-
-# Where an epoch's length is not known beforehand, a sample of telemetry is taken this often.
-_STEPS_A_SAMPLE = 1000
 
 
 class Programs:
@@ -68,9 +66,9 @@ class Programs:
         shapes = tuple((leaf.shape[1:], leaf.dtype) for leaf in jax.tree.leaves(data))
         return self._once(f"sums {shapes}", lambda: no_sums(self.plan, data))
 
-    def look(self, level: Level) -> Callable[..., Any]:
+    def look(self, level: Level) -> TelemetryProgram:
         """The telemetry program of a level."""
-        return self._once(f"look {level}", lambda: telemetry_program(self.plan, level))
+        return self._once(f"look {level}", lambda: TelemetryProgram(self.plan, level))
 
     def _once(self, name: str, make: Callable[[], Any]) -> Any:
         if name not in self._made:
@@ -159,6 +157,8 @@ class Run:
     is_whole: bool = True
     beside: Callable[[], None] | None = None
     _step: int = field(default=0, init=False)
+    _origin: int = field(default=0, init=False)
+    _are_finite: bool = field(default=True, init=False)
     _pace: Pace = field(default_factory=Pace, init=False)
 
     def go(self) -> History:
@@ -169,6 +169,7 @@ class Run:
         """
         assert self.programs.plan.optimizer is not None
         self._step = self.programs.plan.optimizer.iterations
+        self._origin = self._step if self.is_whole else 0  # from where samples are counted
         self._pace = Pace(always_one=bool(self.callbacks.wants_batches))
         try:
             with recorded(self.history.compilations):
@@ -205,7 +206,7 @@ class Run:
                 if _are_used_up(plan):
                     plan.write_state(before, step)
                 raise
-            is_finite = bool(np.isfinite(logs["loss"])) and _are_finite(plan)
+            is_finite = bool(np.isfinite(logs["loss"])) and self._are_finite
             logs |= self._validation(epoch) if is_finite else {}
             # A callback may add to the logs, or set weights; both count from here on.
             self.callbacks.call("on_epoch_end", epoch, logs)
@@ -246,14 +247,17 @@ class Run:
         plan, logs, done = self.programs.plan, {}, 0
         sums = self.programs.no_sums(self.feed.sample())
         for segment in self.feed.epoch(epoch):
-            for first, last in self._stretches(segment, done):
+            for first, last in self._stretches(segment):
                 if self._pace.always_one:
                     self.callbacks.batch("begin", done)
                     # A callback may have set weights, or hold the arrays of the last step.
                     state = copied(plan.read_state(self.key))
-                if self.telemetry != "off" and done % self._sampling_interval == 0:
-                    self._look(state, segment, first, epoch)
+                look = self._look(state, segment, first) if self._is_sampled else None
+                before = self._step
                 state, sums, record = self._stretch(state, sums, segment, first, last)
+                if look is not None:  # read now: until the stretch was over it was being computed
+                    sample = self.programs.look(self.telemetry).read(look, epoch, before)
+                    self.history.telemetry.append(sample)
                 done += last - first
                 logs = _floats(plan, record)
                 if self._pace.always_one:
@@ -265,24 +269,19 @@ class Run:
         return logs
 
     @property
-    def _sampling_interval(self) -> int:
-        """How many steps lie between two samples of telemetry."""
-        if self.feed.steps is None:
-            return _STEPS_A_SAMPLE
-        return -(-self.feed.steps // SAMPLES_PER_EPOCH)
+    def _is_sampled(self) -> bool:
+        """Whether a sample of telemetry is due before the next step."""
+        taken = self._step - self._origin
+        return self.telemetry != "off" and next_sample(taken, steps_at_once()) == taken
 
-    def _stretches(self, segment: Segment, done: int) -> Iterator[tuple[int, int]]:
-        """Yields from where to where to go, cutting at the steps at which a sample is due.
-
-        Args:
-            segment: What to go through.
-            done: The steps that the epoch took before it.
-        """
+    def _stretches(self, segment: Segment) -> Iterator[tuple[int, int]]:
+        """Yields from where to where to go, cutting at the steps at which a sample is due."""
         first = 0
-        interval = self._sampling_interval if self.telemetry != "off" else done + segment.steps
         while first < segment.steps:
-            until_sample = interval - (done + first) % interval
-            last = min(first + min(self._pace.steps, until_sample), segment.steps)
+            last = min(first + self._pace.steps, segment.steps)
+            if self.telemetry != "off":
+                taken = self._step - self._origin
+                last = min(last, first + next_sample(taken + 1, steps_at_once()) - taken)
             yield first, last
             first = last
 
@@ -297,7 +296,8 @@ class Run:
             )
             self._step += last - first
             self.programs.plan.write_state(state, self._step)
-        jax.block_until_ready(record)
+        record = jax.device_get(record)
+        self._are_finite = bool(record[FINITE])
         self._pace.learn(last - first, time.perf_counter() - started)
         return state, sums, record
 
@@ -307,10 +307,9 @@ class Run:
         assert self.programs.plan.optimizer is not None
         return np.float32(self.programs.plan.optimizer.rate_factor)
 
-    def _look(self, state: State, segment: Segment, first: int, epoch: int) -> None:
+    def _look(self, state: State, segment: Segment, first: int) -> Array:
         look = self.programs.look(self.telemetry)
-        numbers = look(state, segment.data, segment.order[first], self._factor)
-        self.history.telemetry.append(sample_of(numbers, epoch, self._step))
+        return look(state, segment.data, segment.order[first], self._factor)
 
     def _validation(self, epoch: int) -> Logs:
         if self.validation is None or (epoch + 1) % self.validation_freq:
@@ -344,11 +343,6 @@ def _interrupts_held() -> Iterator[None]:
 def _are_used_up(plan: Plan) -> bool:
     """Whether a compiled call took the weights' memory and did not give new ones back."""
     return any(v._value.is_deleted() for v in [*plan.trained.values(), *plan.others.values()])
-
-
-def _are_finite(plan: Plan) -> bool:
-    """Whether all weights are finite: a loss is taken before its step, which may overflow."""
-    return all(np.isfinite(np.asarray(v._value)).all() for v in plan.trained.values())
 
 
 def _floats(plan: Plan, record: Record) -> Logs:

@@ -2,12 +2,12 @@
 
 A sample is taken by a program of its own between two stretches of steps: it looks at the state
 and at the next batch's gradients and changes nothing, so that the weights are bit-identical
-whether anyone is looking or not. It costs about one step, a few times an epoch.
+whether anyone is looking or not. It costs about one step; when it is due follows from the number
+of steps alone, so that a run leaves the same record every time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -24,8 +24,43 @@ from evenkeel.network import Array
 Level = Literal["off", "economy", "full"]
 LEVELS: tuple[Level, ...] = ("off", "economy", "full")
 
-# How often an epoch is sampled.
-SAMPLES_PER_EPOCH = 4
+# What is measured by the path of a variable, and by the path of a layer.
+_MEASURES = (
+    "gradient_norm",
+    "weight_norm",
+    "update_norm",
+    "activation_mean",
+    "activation_std",
+    "zero_fraction",
+)
+
+# Samples lie this many steps apart once a run is under way, and come no faster than this many to
+# each doubling of its length: a long run has some thousands, however long it is.
+_STEPS_APART = 256
+_SAMPLES_A_DOUBLING = 512
+
+
+def next_sample(step: int, grain: int = 1) -> int:
+    """Returns the first step, from the given one on, before which a sample is due.
+
+    Early on samples are dense, as what goes wrong mostly goes wrong there: the steps 0, 1, 2, 4, 8,
+    …, 256. Then every 256th step has one, and from step 131,072 on 512 in each doubling.
+
+    Args:
+        step: The number of steps that the run took.
+        grain: How many steps are taken at once where steps come in blocks; a power of two. No
+            samples but the first are due before that step.
+
+    Example:
+        >>> [next_sample(step) for step in (0, 3, 257, 200_001)]
+        [0, 4, 512, 200192]
+    """
+    if step <= 1:
+        return step if grain == 1 else step * grain
+    if step <= _STEPS_APART:
+        return max(grain, 1 << (step - 1).bit_length())
+    apart = max(_STEPS_APART, (1 << (step.bit_length() - 1)) // _SAMPLES_A_DOUBLING)
+    return -(-step // apart) * apart
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,58 +92,67 @@ class Telemetry:
     zero_fraction: dict[str, float]
 
 
-def telemetry_program(plan: Plan, level: Level) -> Callable[..., dict[str, Any]]:
-    """Compiles `look(state, data, rows, factor)`, which returns a sample's numbers, in order."""
-    record = level == "full"
-    order: list[str] = list(plan.trained)  # compiled programs return dicts in alphabetical order
+class TelemetryProgram:
+    """A compiled look at a state, and how to read what it saw.
 
-    def look(state: State, data: Batch, rows: Array, factor: Array) -> dict[str, Any]:
+    All numbers come back as one array: on a GPU each transfer costs more than the numbers.
+
+    Args:
+        plan: What a step does.
+        level: How closely to look; not "off".
+    """
+
+    def __init__(self, plan: Plan, level: Level):
+        self._plan = plan
+        self._record = level == "full"
+        self._names: list[tuple[str, str | None]] = []
+        self._program = compiled(self._look, name="telemetry")
+
+    def __call__(self, state: State, data: Batch, rows: Array, factor: Array) -> Array:
+        """Looks at a state and at what the next batch would do; the numbers may still be coming."""
+        return self._program(state, data, rows, factor)
+
+    def read(self, numbers: Array, epoch: int, step: int) -> Telemetry:
+        """Turns the numbers of a call into a sample."""
+        sample: dict[str, Any] = {name: {} for name in _MEASURES}
+        values = np.asarray(numbers, np.float64).tolist()
+        for (measure, path), value in zip(self._names, values, strict=True):
+            if path is None:
+                sample[measure] = value
+            else:
+                sample[measure][path] = value
+        return Telemetry(epoch=epoch, step=step, **sample)
+
+    def _look(self, state: State, data: Batch, rows: Array, factor: Array) -> Array:
+        plan = self._plan
         assert plan.optimizer is not None
         key = jax.random.fold_in(state.key, state.step)
 
         def objective(trained: dict[str, Array]) -> Any:
-            loss, seen = loss_of(plan, trained, state.others, data.take(rows), key, record=record)
-            taps = seen.taps or {}
-            order.extend(path for path in taps if path not in order)
-            return loss, taps
+            loss, seen = loss_of(
+                plan, trained, state.others, data.take(rows), key, record=self._record
+            )
+            return loss, seen.taps or {}
 
         (loss, taps), gradients = jax.value_and_grad(objective, has_aux=True)(state.trained)
         trained, _ = plan.optimizer.advance(
             gradients, state.slots, state.trained, factor, state.step
         )
-        updates = jax.tree.map(jnp.subtract, trained, state.trained)
-        return {
-            "loss": loss,
-            "learning_rate": plan.optimizer.rate_at(state.step, factor),
-            "gradient_norm": _each(_norm, gradients),
-            "weight_norm": _each(_norm, state.trained),
-            "update_norm": _each(_norm, updates),
-            "activation_mean": _each(jnp.mean, taps),
-            "activation_std": _each(jnp.std, taps),
-            "zero_fraction": _each(_zero_fraction, taps),
-        }
-
-    program = compiled(look, name="telemetry")
-
-    def in_order(*arguments: Any) -> dict[str, Any]:
-        return {
-            name: {path: value[path] for path in order if path in value}
-            if isinstance(value, dict)
-            else value
-            for name, value in program(*arguments).items()
-        }
-
-    return in_order
-
-
-def sample_of(numbers: dict[str, Any], epoch: int, step: int) -> Telemetry:
-    """Turns a program's numbers into a sample of plain floats."""
-    plain = jax.tree.map(lambda a: float(np.asarray(a)), numbers)
-    return Telemetry(epoch=epoch, step=step, **plain)
-
-
-def _each(function: Callable[[Array], Array], arrays: dict[str, Array]) -> dict[str, Array]:
-    return {path: function(array) for path, array in arrays.items()}
+        weights = {path: state.trained[path] for path in plan.trained}
+        measured: list[tuple[str, str | None, Array]] = [
+            ("loss", None, loss),
+            ("learning_rate", None, plan.optimizer.rate_at(state.step, factor)),
+        ]
+        for path, weight in weights.items():
+            measured.append(("gradient_norm", path, _norm(gradients[path])))
+            measured.append(("weight_norm", path, _norm(weight)))
+            measured.append(("update_norm", path, _norm(trained[path] - weight)))
+        for path, output in taps.items():
+            measured.append(("activation_mean", path, jnp.mean(output)))
+            measured.append(("activation_std", path, jnp.std(output)))
+            measured.append(("zero_fraction", path, _zero_fraction(output)))
+        self._names = [(measure, path) for measure, path, _ in measured]
+        return jnp.stack([jnp.asarray(value, jnp.float32) for _, _, value in measured])
 
 
 def _norm(array: Array) -> Array:
