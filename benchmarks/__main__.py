@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-CLAIMS = {name: f"benchmarks.{name}" for name in ("blocks", "rates", "runs", "step")}
+CLAIMS = {name: f"benchmarks.{name}" for name in ("blocks", "gpu", "rates", "runs", "step")}
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -22,16 +22,27 @@ def _at_least_one(text: str) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
+    """What every claim takes; a claim may add options in a function `add_arguments`."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("name", metavar="NAME", help=f"the claim: {', '.join(CLAIMS)}")
     parser.add_argument("--rounds", type=_at_least_one, default=5, help="rounds to take medians of")
-    parser.add_argument("--batch-size", type=_at_least_one, nargs="+", default=[32, 256])
+    parser.add_argument(
+        *("--batch-size", "--batch-sizes"),
+        type=_at_least_one,
+        nargs="+",
+        default=[32, 256],
+        dest="batch_sizes",
+    )
     parser.add_argument(
         "--samples", type=_at_least_one, help="rows per epoch, for every batch size"
     )
-    parser.add_argument("--peers", help="comma-separated names; default: all")
+    parser.add_argument("--peers", type=_names, help="comma-separated names; default: all")
     parser.add_argument("--out", type=Path, help="record file (benchmarks/results/NAME.json)")
     return parser
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",")]
 
 
 def _refuse(message: str) -> NoReturn:
@@ -58,20 +69,22 @@ def _end_on_terminate(signum: int, _frame: object) -> NoReturn:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; returns its exit status."""
-    options = _parser().parse_args(arguments)
-    _check_name(options.name)
+    parser = _parser()
+    arguments = sys.argv[1:] if arguments is None else arguments
+    name = arguments[0] if arguments and not arguments[0].startswith("-") else ""
+    if name:
+        _check_name(name)
+        claim = importlib.import_module(CLAIMS[name])
+        if hasattr(claim, "add_arguments"):
+            claim.add_arguments(parser)
+    options = vars(parser.parse_args(arguments))
+    name = options.pop("name")
+    options["out"] = options["out"] or RESULTS / f"{name}.json"
     signal.signal(signal.SIGTERM, _end_on_terminate)
-    claim = importlib.import_module(CLAIMS[options.name])
     try:
-        claim.run(
-            rounds=options.rounds,
-            batch_sizes=options.batch_size,
-            samples=options.samples,
-            peers=options.peers.split(",") if options.peers else None,
-            out=options.out or RESULTS / f"{options.name}.json",
-        )
+        importlib.import_module(CLAIMS[name]).run(**options)
     except ValueError as error:
-        _refuse(f"python -m benchmarks {options.name}: {error}")
+        _refuse(f"python -m benchmarks {name}: {error}")
     except KeyboardInterrupt:
         print("Interrupted: all workers ended, no record written.", file=sys.stderr)
         return 130

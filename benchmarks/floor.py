@@ -1,7 +1,7 @@
 """The floor: the time below which no training step of this network can be expected to go.
 
     floor = matrix products of one step, by the best BLAS at hand
-          + bytes of parameters and momentum, each read and written once / memory bandwidth
+          + bytes of parameters and optimizer state, each read and written once / memory bandwidth
 
 Both parts are measured in the same rounds as the sides they are compared with. The products run
 on one warm set of buffers, so they are a true lower bound; the second part charges main-memory
@@ -10,7 +10,6 @@ sum where it stays there.
 """
 
 import dataclasses
-import itertools
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import median
@@ -18,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.job import WIDTHS, Job, parameter_count
+from benchmarks.job import SLOTS, Job
 from benchmarks.peers import torch_common
 from benchmarks.peers.base import Side
 
@@ -38,18 +37,19 @@ class Product:
     right_transposed: bool = False
 
 
-def products_of_a_step(batch: int, layout: str) -> list[Product]:
-    """The eight products of a step: three forward, three weight gradients, two input gradients.
+def products_of_a_step(job: Job, layout: str) -> list[Product]:
+    """The products of a step: for each layer forward, weight gradient and input gradient.
 
     The first layer has no input gradient. Shapes are of the stored arrays, before transposing.
 
     Args:
-        batch: Rows per step.
+        job: Whose layers and batch.
         layout: How a kernel is stored, "inputs-units" (Keras) or "units-inputs" (PyTorch).
     """
     swapped = layout == "units-inputs"
     products = []
-    for index, (i, o) in enumerate(itertools.pairwise(WIDTHS)):
+    batch = job.batch_size
+    for index, (i, o) in enumerate(job.layers):
         kernel = (o, i) if swapped else (i, o)
         x, d = (batch, i), (batch, o)
         products.append(Product(left=x, right=kernel, right_transposed=swapped))
@@ -67,7 +67,7 @@ class _FloorSide(Side):
         """Allocates all operands and outputs."""
         self._job = job
         self._calls = {
-            layout: [self._bind(p) for p in products_of_a_step(job.batch_size, layout)]
+            layout: [self._bind(p) for p in products_of_a_step(job, layout)]
             for layout in LAYOUTS
         }
         self._kernels = self._bandwidth_kernels()
@@ -151,7 +151,7 @@ class TorchFloor(_FloorSide):
         import torch
 
         self._torch = torch
-        torch_common.use_threads()
+        torch_common.use("cpu", "float32")
         torch.manual_seed(0)
 
     def _random(self, shape: tuple[int, int]) -> Any:
@@ -176,7 +176,7 @@ class Floor:
     Args:
         products_microseconds: Matrix products of one step, best candidate.
         products_by: That candidate: library, threads, layout.
-        moved_bytes: Bytes of parameters and momentum, read once and written once.
+        moved_bytes: Bytes of parameters and optimizer slots, read once and written once.
         bandwidth_bytes_per_second: Bytes read plus bytes written per second, best kernel.
         bandwidth_by: That kernel.
         candidates: Every candidate's raw measurements, by name.
@@ -208,10 +208,11 @@ class Floor:
         }
 
 
-def assemble(candidates: Mapping[str, Sequence[float]]) -> Floor | None:
+def assemble(job: Job, candidates: Mapping[str, Sequence[float]]) -> Floor | None:
     """Builds the floor from the raw measurements: medians over rounds, then the best candidate.
 
     Args:
+        job: What they were measured on.
         candidates: "side, threads: measure/variant" → one value per round.
 
     Returns:
@@ -228,7 +229,7 @@ def assemble(candidates: Mapping[str, Sequence[float]]) -> Floor | None:
     return Floor(
         products_microseconds=1e6 * products[fastest],
         products_by=_without_measure(fastest),
-        moved_bytes=parameter_count() * 4 * 2 * 2,
+        moved_bytes=job.parameters * (1 + SLOTS[job.optimizer]) * 4 * 2,
         bandwidth_bytes_per_second=bandwidths[widest],
         bandwidth_by=_without_measure(widest),
         candidates={name: list(values) for name, values in candidates.items()},

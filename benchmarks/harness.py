@@ -44,31 +44,43 @@ class Worker:
         self.spec = spec
         self.threads = threads
         self.name = f"{spec.name}, {threads} thread{'s' if threads > 1 else ''}"
+        self._errors = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115
         # A session of its own: a side's helper processes can be ended with it.
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.worker", spec.name],
+            [
+                *(sys.executable, "-m", "benchmarks.worker"),
+                *(spec.target, json.dumps(dict(spec.options))),
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=self._errors,
             text=True,
             cwd=Path(__file__).parent.parent,
             env=_environment(spec, threads, caches),
             start_new_session=True,
         )
 
-    def ask(self, command: str, **content: Any) -> dict[str, Any]:
+    def ask(
+        self, command: str, *, slot: str = "", seconds: float = ANSWER_SECONDS, **content: Any
+    ) -> dict[str, Any]:
         """Sends one command and waits for its answer.
 
+        Args:
+            command: What to do; `worker.py` has the list.
+            slot: Which of the side's jobs it concerns.
+            seconds: How long to wait; then the worker is ended.
+            **content: What else the command says.
+
         Raises:
-            WorkerFailedError: The side answered with an error, died, or took over `ANSWER_SECONDS`.
+            WorkerFailedError: The side answered with an error, died, or took too long.
         """
         stdin, stdout = self._process.stdin, self._process.stdout
         assert stdin is not None
         assert stdout is not None
-        alarm = threading.Timer(ANSWER_SECONDS, self.kill)
+        alarm = threading.Timer(seconds, self.kill)
         alarm.start()
         try:
-            stdin.write(json.dumps({"command": command, **content}) + "\n")
+            stdin.write(json.dumps({"command": command, "slot": slot, **content}) + "\n")
             stdin.flush()
             line = stdout.readline()
         except BrokenPipeError:
@@ -84,6 +96,11 @@ class Worker:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=5)
         return f"the worker ended (status {self._process.returncode}) during {command!r}"
+
+    def errors(self, lines: int = 20) -> str:
+        """The last lines of what it wrote to its error stream."""
+        self._errors.seek(0)
+        return "".join(self._errors.readlines()[-lines:])
 
     def kill(self) -> None:
         """Ends the process and its helpers at once."""
@@ -104,6 +121,7 @@ class Worker:
         self._process.wait()
         if self._process.stdout is not None:
             self._process.stdout.close()
+        self._errors.close()
 
 
 @dataclasses.dataclass(kw_only=True)

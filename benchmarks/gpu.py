@@ -1,0 +1,477 @@
+"""The claim about GPUs: microseconds per training step, beside PyTorch's fastest forms.
+
+A GPU is told what to do kernel by kernel, and with small networks the telling takes longer than
+the doing. So the peers are those that tell it least: CUDA graphs and `torch.compile`. All sides
+keep their data on the GPU and multiply in the same precision, which a column names.
+
+Everything is compiled first, several sides at a time; then they take turns. A turn trains one
+epoch and then several, each in one call: the difference divided by its steps is the time of a
+step, and the rest is what a call costs beside its steps.
+"""
+
+import argparse
+import contextlib
+import dataclasses
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from benchmarks import harness, report
+from benchmarks.job import LABELS, WIDTHS, Job
+from benchmarks.peers import Spec
+
+PRECISIONS = {"float32": "highest", "tf32": "tensorfloat32"}
+"""JAX's names for them; both libraries are told, because their defaults differ."""
+
+DEEP_WIDTHS = (784, *[100] * 100, 10)
+GRAPHED_STEPS = 16
+"""Steps in a CUDA graph of PyTorch, beside one."""
+
+COMPILING_LEAVES = 0.35
+"""The part of the time budget that is kept for the rounds."""
+
+# XLA's defaults, and loops: a whole stretch of steps is then one CUDA graph.
+_LOOPS_AS_GRAPHS = "--xla_gpu_enable_command_buffer=+WHILE,+CONDITIONAL"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Case:
+    """One section of the table.
+
+    Args:
+        name: What the record calls it.
+        job: What is trained.
+        epochs: Epochs in the longer call of a turn, beyond the one of the shorter.
+        precision: A key of `PRECISIONS`.
+    """
+
+    name: str
+    job: Job
+    epochs: int
+    precision: str = "float32"
+
+    @property
+    def is_deep(self) -> bool:
+        """Whether it is the deep network, which takes long to compile and gets own workers."""
+        return self.job.widths != WIDTHS
+
+
+def cases(batch_sizes: Sequence[int], scale: float) -> list[Case]:
+    """The sections: the notes' network with two optimizers and precisions, and a deep one.
+
+    Args:
+        batch_sizes: Of the notes' network.
+        scale: What to multiply the rows with, for a trial on a slow device.
+    """
+
+    def job(batch: int, **settings: Any) -> Job:
+        rows = 32768 if batch <= 64 else 65536
+        return Job(batch_size=batch, samples=_whole(rows * scale, batch), **settings)
+
+    epochs = {batch: 2 if batch <= 64 else 4 if batch <= 512 else 32 for batch in batch_sizes}
+    found = [
+        Case(name=f"{optimizer}-{batch}", job=job(batch, optimizer=optimizer), epochs=epochs[batch])
+        for optimizer in ("nesterov", "adam")
+        for batch in batch_sizes
+    ]
+    found.extend(
+        Case(name=f"nesterov-{b}-tf32", job=job(b), epochs=epochs[b], precision="tf32")
+        for b in batch_sizes
+    )
+    deep = Job(
+        batch_size=32,
+        samples=_whole(4096 * scale, 32),
+        widths=DEEP_WIDTHS,
+        activation="selu",
+        slowing=10.0,
+    )
+    return [*found, Case(name="deep-32", job=deep, epochs=2)]
+
+
+def _whole(rows: float, batch: int) -> int:
+    """The next number of rows that make whole graphs of `GRAPHED_STEPS` steps."""
+    unit = batch * GRAPHED_STEPS
+    return max(1, round(rows / unit)) * unit
+
+
+def sides(device: str, precision: str) -> list[Spec]:
+    """All sides in one precision, ours first."""
+    platform = {"JAX_PLATFORMS": device, "JAX_DEFAULT_MATMUL_PRECISION": PRECISIONS[precision]}
+    # A tenth of the memory for each JAX process: there are several, and PyTorch's.
+    jax = {**platform, "XLA_PYTHON_CLIENT_MEM_FRACTION": ".08", "TERM": "xterm"}
+    graphs = {**jax, "XLA_FLAGS": _LOOPS_AS_GRAPHS}
+    torch = {"device": device, "precision": precision}
+    ours, scan = "benchmarks.peers.evenkeel_side:EvenkeelSide", "benchmarks.peers.jax_scan:JaxScan"
+
+    def spec(name: str, label: str, kind: Any, target: str, **rest: Any) -> Spec:
+        return Spec(name=name, label=label, kind=kind, target=target, **rest)
+
+    eager, graphed = "benchmarks.peers.torch_eager:TorchEager", "benchmarks.peers.torch_graphed"
+    found = [
+        spec("evenkeel", "evenkeel", "ours", ours, environment=jax),
+        spec(
+            *("evenkeel-unseen", "evenkeel, telemetry off", "reference", ours),
+            options={"telemetry": "off"},
+            environment=jax,
+        ),
+        spec(
+            *("evenkeel-graphs", "evenkeel, loops as CUDA graphs", "reference", ours),
+            environment=graphs,
+        ),
+        spec("jax-scan", "bare jax.lax.scan", "reference", scan, environment=jax),
+        spec(
+            *("jax-scan-graphs", "bare jax.lax.scan, loops as CUDA graphs", "reference", scan),
+            environment=graphs,
+        ),
+        spec(
+            *("torch-eager", "PyTorch eager, fused optimizer", "peer", eager),
+            options={"implementation": "fused", **torch},
+        ),
+        *(
+            spec(
+                f"torch-graph-{steps}",
+                f"PyTorch, CUDA graph of {steps} step{'s' if steps > 1 else ''}",
+                "peer",
+                f"{graphed}:TorchGraphed",
+                options={"steps_per_graph": steps, "precision": precision},
+            )
+            for steps in (1, GRAPHED_STEPS)
+        ),
+        spec(
+            *("torch-compiled", "PyTorch, torch.compile, reduce-overhead", "peer"),
+            "benchmarks.peers.torch_compiled:TorchCompiled",
+            options=torch,
+        ),
+    ]
+    only_float32 = ("evenkeel-unseen", "evenkeel-graphs", "jax-scan-graphs", "torch-eager")
+    return [s for s in found if precision == "float32" or s.name not in only_float32]
+
+
+@dataclasses.dataclass(kw_only=True)
+class Entry:
+    """One side of one section.
+
+    Args:
+        case: The section.
+        spec: The side.
+        worker: Its process.
+        note: What it says about its settings.
+        first_epoch_seconds: Compilation and one epoch.
+        microseconds: Per step, one value a round.
+        call_milliseconds: What a call costs beside its steps, one value a round.
+        losses: The mean training loss of each call's last epoch.
+        skipped: Why it was left out, or empty.
+    """
+
+    case: Case
+    spec: Spec
+    worker: harness.Worker
+    note: str = ""
+    first_epoch_seconds: float | None = None
+    microseconds: list[float] = dataclasses.field(default_factory=list)
+    call_milliseconds: list[float] = dataclasses.field(default_factory=list)
+    losses: list[float] = dataclasses.field(default_factory=list)
+    skipped: str = ""
+
+    @property
+    def median(self) -> float | None:
+        """Median microseconds per step."""
+        return report.summary(self.microseconds)["median"] if self.microseconds else None
+
+    def record(self) -> dict[str, Any]:
+        """The entry as the JSON record keeps it."""
+        if self.skipped and not self.microseconds:
+            return {"label": self.spec.label, "skipped": self.skipped}
+        return {
+            "label": self.spec.label,
+            "kind": self.spec.kind,
+            "note": self.note,
+            "first_epoch_seconds": self.first_epoch_seconds,
+            "microseconds_per_step": self.microseconds,
+            "median_microseconds_per_step": self.median,
+            "call_milliseconds": self.call_milliseconds,
+            "loss": self.losses,
+            "skipped": self.skipped,
+        }
+
+
+class Budget:
+    """A time by which everything has to be over.
+
+    Args:
+        seconds: From now.
+    """
+
+    def __init__(self, seconds: float):
+        self._end = time.monotonic() + seconds
+
+    @property
+    def left(self) -> float:
+        """Seconds that are left."""
+        return self._end - time.monotonic()
+
+
+def guarded(entry: Entry, act: Any, budget: Budget, reserve: float = 0.0) -> None:
+    """Lets an entry act, unless it failed before or time is up; notes why it fails."""
+    if entry.skipped:
+        return
+    seconds = budget.left - reserve
+    if seconds <= 0:
+        entry.skipped = "the time budget was used up before it"
+        return
+    try:
+        act(entry, seconds)
+    except harness.WorkerFailedError as failure:
+        late = budget.left - reserve <= 1
+        entry.skipped = "not ready within the time budget" if late else str(failure)
+        Console(stderr=True).print(
+            f"{entry.case.name}, {entry.spec.name}: {failure}\n{entry.worker.errors()}",
+            markup=False,
+        )
+
+
+def first_epoch(entry: Entry, seconds: float, versions: dict[str, str]) -> None:
+    """Prepares an entry and trains one epoch, in which its side compiles."""
+    slot, job = entry.case.name, dataclasses.asdict(entry.case.job)
+    answer = entry.worker.ask("prepare", slot=slot, seconds=seconds, job=job)
+    entry.note = answer["note"]
+    versions.update(answer["versions"])
+    started = time.perf_counter()
+    measures = entry.worker.ask("run", slot=slot, seconds=seconds, epochs=1)["measures"]
+    entry.first_epoch_seconds = time.perf_counter() - started
+    entry.losses.append(measures["loss"])
+
+
+def turn(entry: Entry, seconds: float) -> None:
+    """Trains one epoch, then one and several more."""
+    slot, epochs, steps = entry.case.name, entry.case.epochs, entry.case.job.steps
+    short = entry.worker.ask("run", slot=slot, seconds=seconds, epochs=1)["measures"]
+    long = entry.worker.ask("run", slot=slot, seconds=seconds, epochs=1 + epochs)["measures"]
+    epoch = (long["epoch_seconds"] * (1 + epochs) - short["epoch_seconds"]) / epochs
+    entry.microseconds.append(1e6 * epoch / steps)
+    entry.call_milliseconds.append(1e3 * (short["epoch_seconds"] - epoch))
+    entry.losses.append(long["loss"])
+
+
+def lanes(entries: Iterable[Entry]) -> list[list[Entry]]:
+    """Entries whose first epochs go one after another; the lanes run side by side.
+
+    What compiles for long has a lane of its own. PyTorch's other sides share one.
+    """
+    found: dict[tuple[str, ...], list[Entry]] = {}
+    for entry in entries:
+        own = entry.spec.name
+        shared = "torch" if own.startswith(("torch-eager", "torch-graph")) else own
+        found.setdefault((shared, entry.case.precision, str(entry.case.is_deep)), []).append(entry)
+    return list(found.values())
+
+
+def compile_all(entries: Sequence[Entry], budget: Budget, reserve: float) -> dict[str, str]:
+    """Runs all first epochs; returns the versions of the packages involved."""
+    versions: dict[str, str] = {}
+
+    def go(lane: Sequence[Entry]) -> None:
+        for entry in lane:
+            act = lambda e, seconds: first_epoch(e, seconds, versions)  # noqa: E731
+            guarded(entry, act, budget, reserve)
+
+    threads = [threading.Thread(target=go, args=(lane,)) for lane in lanes(entries)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return versions
+
+
+def hardware() -> dict[str, Any]:
+    """The machine, and the GPU as its driver names it."""
+    query = ["nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"]
+    try:
+        found = subprocess.run(query, capture_output=True, text=True, timeout=20, check=True)
+        gpu = found.stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        gpu = "none"
+    return {**report.machine(), "gpu": gpu}
+
+
+def table(groups: Mapping[str, Sequence[Entry]]) -> Table:
+    """The one table: a section per case."""
+    made = Table(title="Microseconds per training step on a GPU, medians of interleaved rounds")
+    for heading in ("job", "side"):
+        made.add_column(heading)
+    for heading in ("µs/step", "min-max", "× ours", "a call, ms", "1st epoch, s", "loss"):
+        made.add_column(heading, justify="right")
+    for name, entries in groups.items():
+        ours = next((e.median for e in entries if e.spec.kind == "ours"), None)
+        for entry in entries:
+            if entry.median is None:
+                made.add_row(name, entry.spec.label, escape("skipped: " + entry.skipped))
+                continue
+            low, high = min(entry.microseconds), max(entry.microseconds)
+            made.add_row(
+                name,
+                entry.spec.label,
+                f"{entry.median:.1f}",
+                f"{low:.1f}-{high:.1f}",
+                f"{entry.median / ours:.2f}" if ours else "-",
+                f"{report.summary(entry.call_milliseconds)['median']:.1f}",
+                f"{entry.first_epoch_seconds:.1f}",
+                f"{entry.losses[-1]:.3f}",
+                style="bold" if entry.spec.kind == "ours" else None,
+            )
+        made.add_section()
+    return made
+
+
+@contextlib.contextmanager
+def started(
+    chosen: Iterable[Case], device: str, names: Sequence[str] | None, caches: Path
+) -> Iterator[list[Entry]]:
+    """Starts a worker for each side, precision and depth; yields an entry for each case of each."""
+    found: dict[tuple[str, bool], list[Case]] = {}
+    for case in chosen:
+        found.setdefault((case.precision, case.is_deep), []).append(case)
+    with contextlib.ExitStack() as stack:
+        entries = []
+        for (precision, is_deep), group in found.items():
+            specs = [s for s in sides(device, precision) if _is_wanted(s, names, is_deep)]
+            own = caches / f"{precision}-{'deep' if is_deep else 'small'}"
+            workers = stack.enter_context(harness.workers(specs, own))
+            entries.extend(
+                Entry(case=case, spec=worker.spec, worker=worker)
+                for case in group
+                for worker in workers
+            )
+        yield entries
+
+
+def _is_wanted(spec: Spec, names: Sequence[str] | None, is_deep: bool) -> bool:
+    """Ours always; the forms of ours with one setting changed only where they compile quickly."""
+    if names is not None and spec.kind != "ours" and spec.name not in names:
+        return False
+    return not (is_deep and spec.name in ("evenkeel-unseen", "jax-scan-graphs"))
+
+
+def take_turns(entries: Sequence[Entry], rounds: int, budget: Budget, keep: Any) -> None:
+    """Lets all entries take turns, round after round, while there is time.
+
+    Args:
+        entries: Who takes turns, in the order of the table.
+        rounds: How often.
+        budget: When to stop.
+        keep: Called after every round, so that nothing is lost if the next one is cut off.
+    """
+    for number in range(rounds):
+        began = time.monotonic()
+        for entry in entries:
+            if budget.left <= 0:
+                break
+            guarded(entry, turn, budget)
+        took = time.monotonic() - began
+        say(f"round {number + 1} of {rounds}: {took:.0f} s, {budget.left:.0f} s left")
+        keep()
+        if took > budget.left:
+            break
+
+
+def say(text: str) -> None:
+    """One line about how far it is, for a log."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def by_case(entries: Iterable[Entry]) -> dict[str, list[Entry]]:
+    """Entries by the name of their section, in order."""
+    found: dict[str, list[Entry]] = {}
+    for entry in entries:
+        found.setdefault(entry.case.name, []).append(entry)
+    return found
+
+
+def record_of(
+    entries: Iterable[Entry], machine: Mapping[str, Any], versions: Mapping[str, str]
+) -> dict[str, Any]:
+    """Everything as the JSON record keeps it."""
+    return {
+        "claim": "gpu",
+        "unit": "microseconds per step = difference of two calls / steps between them",
+        "optimizers": LABELS,
+        "machine": machine,
+        "versions": dict(sorted(versions.items())),
+        "cases": {
+            name: {
+                **dataclasses.asdict(group[0].case),
+                "sides": {entry.spec.name: entry.record() for entry in group},
+            }
+            for name, group in by_case(entries).items()
+        },
+    }
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of this claim."""
+    parser.set_defaults(batch_sizes=[32, 256, 4096])
+    parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda", help="cpu: a trial")
+    parser.add_argument("--budget", type=float, default=270.0, help="seconds for everything")
+    parser.add_argument("--scale", type=float, default=1.0, help="of the rows, for a trial")
+    parser.add_argument("--only", help="comma-separated beginnings of the sections' names")
+
+
+def run(
+    *,
+    rounds: int,
+    batch_sizes: Sequence[int],
+    samples: int | None,
+    peers: Sequence[str] | None,
+    out: Path,
+    device: str,
+    budget: float,
+    scale: float,
+    only: str | None,
+) -> None:
+    """Measures, prints the table and writes the record.
+
+    Args:
+        rounds: Rounds after the first epochs.
+        batch_sizes: Of the notes' network.
+        samples: Must be None: each section has its own rows.
+        peers: Names of sides to include beside ours; None includes all.
+        out: Where the record goes.
+        device: "cuda", or "cpu" to try the command out.
+        budget: Seconds after which nothing new begins.
+        scale: What to multiply the rows with.
+        only: Beginnings of the names of the sections to measure, comma-separated; None: all.
+
+    Raises:
+        ValueError: If samples are given, or no section has such a name.
+    """
+    if samples is not None:
+        raise ValueError("each section has rows of its own.\nLeave --samples out, type --scale.")
+    clock, machine = Budget(budget), hardware()
+    beginnings = tuple(only.split(",")) if only else ("",)
+    every = cases(batch_sizes, scale)
+    chosen = [case for case in every if case.name.startswith(beginnings)]
+    if not chosen:
+        raise ValueError(f"the sections are {', '.join(c.name for c in every)}.\nType --only adam")
+    with (
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder,
+        started(chosen, device, peers, Path(folder)) as entries,
+    ):
+        versions = compile_all(entries, clock, reserve=COMPILING_LEAVES * budget)
+        say(f"first epochs done, {clock.left:.0f} s left")
+
+        def keep() -> None:
+            report.write(record_of(entries, machine, versions), out)
+
+        keep()
+        take_turns(entries, rounds, clock, keep)
+    console = Console()
+    (console if console.is_terminal else Console(width=150)).print(table(by_case(entries)))
