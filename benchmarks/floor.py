@@ -67,8 +67,7 @@ class _FloorSide(Side):
         """Allocates all operands and outputs."""
         self._job = job
         self._calls = {
-            layout: [self._bind(p) for p in products_of_a_step(job, layout)]
-            for layout in LAYOUTS
+            layout: [self._bind(p) for p in products_of_a_step(job, layout)] for layout in LAYOUTS
         }
         self._kernels = self._bandwidth_kernels()
 

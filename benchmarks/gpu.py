@@ -7,6 +7,8 @@ keep their data on the GPU and multiply in the same precision, which a column na
 Everything is compiled first, several sides at a time; then they take turns. A turn trains one
 epoch and then several, each in one call: the difference divided by its steps is the time of a
 step, and the rest is what a call costs beside its steps.
+
+`--device cpu --scale 0.05 --only nesterov-32` tries the command out where there is no GPU.
 """
 
 import argparse
@@ -17,7 +19,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +38,7 @@ DEEP_WIDTHS = (784, *[100] * 100, 10)
 GRAPHED_STEPS = 16
 """Steps in a CUDA graph of PyTorch, beside one."""
 
-COMPILING_LEAVES = 0.35
+COMPILING_LEAVES = 0.4
 """The part of the time budget that is kept for the rounds."""
 
 # XLA's defaults, and loops: a whole stretch of steps is then one CUDA graph.
@@ -74,7 +76,7 @@ def cases(batch_sizes: Sequence[int], scale: float) -> list[Case]:
     """
 
     def job(batch: int, **settings: Any) -> Job:
-        rows = 32768 if batch <= 64 else 65536
+        rows = 16384 if batch <= 64 else 65536
         return Job(batch_size=batch, samples=_whole(rows * scale, batch), **settings)
 
     epochs = {batch: 2 if batch <= 64 else 4 if batch <= 512 else 32 for batch in batch_sizes}
@@ -89,7 +91,7 @@ def cases(batch_sizes: Sequence[int], scale: float) -> list[Case]:
     )
     deep = Job(
         batch_size=32,
-        samples=_whole(4096 * scale, 32),
+        samples=_whole(2048 * scale, 32),
         widths=DEEP_WIDTHS,
         activation="selu",
         slowing=10.0,
@@ -105,51 +107,61 @@ def _whole(rows: float, batch: int) -> int:
 
 def sides(device: str, precision: str) -> list[Spec]:
     """All sides in one precision, ours first."""
-    platform = {"JAX_PLATFORMS": device, "JAX_DEFAULT_MATMUL_PRECISION": PRECISIONS[precision]}
-    # A tenth of the memory for each JAX process: there are several, and PyTorch's.
+    platforms = "cuda,cpu" if device == "cuda" else device
+    platform = {"JAX_PLATFORMS": platforms, "JAX_DEFAULT_MATMUL_PRECISION": PRECISIONS[precision]}
+    # A twelfth of the memory for each JAX process: there are several, and PyTorch's.
     jax = {**platform, "XLA_PYTHON_CLIENT_MEM_FRACTION": ".08", "TERM": "xterm"}
     graphs = {**jax, "XLA_FLAGS": _LOOPS_AS_GRAPHS}
     torch = {"device": device, "precision": precision}
-    ours, scan = "benchmarks.peers.evenkeel_side:EvenkeelSide", "benchmarks.peers.jax_scan:JaxScan"
-
-    def spec(name: str, label: str, kind: Any, target: str, **rest: Any) -> Spec:
-        return Spec(name=name, label=label, kind=kind, target=target, **rest)
-
-    eager, graphed = "benchmarks.peers.torch_eager:TorchEager", "benchmarks.peers.torch_graphed"
+    ours = {"target": "benchmarks.peers.evenkeel_side:EvenkeelSide"}
+    scan = {"kind": "reference", "target": "benchmarks.peers.jax_scan:JaxScan"}
+    eager = {"target": "benchmarks.peers.torch_eager:TorchEager"}
+    graphed = {"target": "benchmarks.peers.torch_graphed:TorchGraphed"}
+    compiled = {"target": "benchmarks.peers.torch_compiled:TorchCompiled"}
     found = [
-        spec("evenkeel", "evenkeel", "ours", ours, environment=jax),
-        spec(
-            *("evenkeel-unseen", "evenkeel, telemetry off", "reference", ours),
+        Spec(name="evenkeel", label="evenkeel", kind="ours", environment=jax, **ours),
+        Spec(
+            name="evenkeel-unseen",
+            label="evenkeel, telemetry off",
+            kind="reference",
             options={"telemetry": "off"},
             environment=jax,
+            **ours,
         ),
-        spec(
-            *("evenkeel-graphs", "evenkeel, loops as CUDA graphs", "reference", ours),
+        Spec(
+            name="evenkeel-graphs",
+            label="evenkeel, loops as CUDA graphs",
+            kind="reference",
             environment=graphs,
+            **ours,
         ),
-        spec("jax-scan", "bare jax.lax.scan", "reference", scan, environment=jax),
-        spec(
-            *("jax-scan-graphs", "bare jax.lax.scan, loops as CUDA graphs", "reference", scan),
+        Spec(name="jax-scan", label="bare jax.lax.scan", environment=jax, **scan),
+        Spec(
+            name="jax-scan-graphs",
+            label="bare jax.lax.scan, loops as CUDA graphs",
             environment=graphs,
+            **scan,
         ),
-        spec(
-            *("torch-eager", "PyTorch eager, fused optimizer", "peer", eager),
+        Spec(
+            name="torch-eager",
+            label="PyTorch eager, fused optimizer",
             options={"implementation": "fused", **torch},
+            **eager,
         ),
         *(
-            spec(
-                f"torch-graph-{steps}",
-                f"PyTorch, CUDA graph of {steps} step{'s' if steps > 1 else ''}",
-                "peer",
-                f"{graphed}:TorchGraphed",
+            Spec(
+                name=f"torch-graph-{steps}",
+                label=f"PyTorch, CUDA graph of {steps} step{'s' if steps > 1 else ''}",
                 options={"steps_per_graph": steps, "precision": precision},
+                **graphed,
             )
             for steps in (1, GRAPHED_STEPS)
         ),
-        spec(
-            *("torch-compiled", "PyTorch, torch.compile, reduce-overhead", "peer"),
-            "benchmarks.peers.torch_compiled:TorchCompiled",
+        Spec(
+            name="torch-compiled",
+            label="PyTorch, torch.compile, reduce-overhead",
             options=torch,
+            **compiled,
         ),
     ]
     only_float32 = ("evenkeel-unseen", "evenkeel-graphs", "jax-scan-graphs", "torch-eager")
@@ -165,6 +177,7 @@ class Entry:
         spec: The side.
         worker: Its process.
         note: What it says about its settings.
+        versions: Of the packages that it uses.
         first_epoch_seconds: Compilation and one epoch.
         microseconds: Per step, one value a round.
         call_milliseconds: What a call costs beside its steps, one value a round.
@@ -176,6 +189,7 @@ class Entry:
     spec: Spec
     worker: harness.Worker
     note: str = ""
+    versions: dict[str, str] = dataclasses.field(default_factory=dict)
     first_epoch_seconds: float | None = None
     microseconds: list[float] = dataclasses.field(default_factory=list)
     call_milliseconds: list[float] = dataclasses.field(default_factory=list)
@@ -187,10 +201,15 @@ class Entry:
         """Median microseconds per step."""
         return report.summary(self.microseconds)["median"] if self.microseconds else None
 
+    @property
+    def why_not(self) -> str:
+        """Why there is no time."""
+        return self.skipped or "no round within the time budget"
+
     def record(self) -> dict[str, Any]:
         """The entry as the JSON record keeps it."""
-        if self.skipped and not self.microseconds:
-            return {"label": self.spec.label, "skipped": self.skipped}
+        if not self.microseconds:
+            return {"label": self.spec.label, "skipped": self.why_not}
         return {
             "label": self.spec.label,
             "kind": self.spec.kind,
@@ -220,46 +239,45 @@ class Budget:
         return self._end - time.monotonic()
 
 
-def guarded(entry: Entry, act: Any, budget: Budget, reserve: float = 0.0) -> None:
+def guarded(entry: Entry, act: Callable[[Entry, Budget], None], budget: Budget) -> None:
     """Lets an entry act, unless it failed before or time is up; notes why it fails."""
     if entry.skipped:
         return
-    seconds = budget.left - reserve
-    if seconds <= 0:
-        entry.skipped = "the time budget was used up before it"
+    if budget.left <= 0:
+        entry.skipped = "not reached within the time budget"
         return
     try:
-        act(entry, seconds)
+        act(entry, budget)
     except harness.WorkerFailedError as failure:
-        late = budget.left - reserve <= 1
-        entry.skipped = "not ready within the time budget" if late else str(failure)
-        Console(stderr=True).print(
-            f"{entry.case.name}, {entry.spec.name}: {failure}\n{entry.worker.errors()}",
-            markup=False,
-        )
+        entry.skipped = "not ready within the time budget" if budget.left <= 1 else str(failure)
+        say(f"{entry.case.name}, {entry.spec.name}: {failure}\n{entry.worker.errors()}")
 
 
-def first_epoch(entry: Entry, seconds: float, versions: dict[str, str]) -> None:
+def first_epoch(entry: Entry, budget: Budget) -> None:
     """Prepares an entry and trains one epoch, in which its side compiles."""
     slot, job = entry.case.name, dataclasses.asdict(entry.case.job)
-    answer = entry.worker.ask("prepare", slot=slot, seconds=seconds, job=job)
-    entry.note = answer["note"]
-    versions.update(answer["versions"])
+    answer = entry.worker.ask("prepare", slot=slot, seconds=budget.left, job=job)
+    entry.note, entry.versions = answer["note"], answer["versions"]
     started = time.perf_counter()
+    seconds = max(budget.left, 0.1)
     measures = entry.worker.ask("run", slot=slot, seconds=seconds, epochs=1)["measures"]
     entry.first_epoch_seconds = time.perf_counter() - started
     entry.losses.append(measures["loss"])
+    say(f"{slot}, {entry.spec.name}: first epoch {entry.first_epoch_seconds:.1f} s")
 
 
-def turn(entry: Entry, seconds: float) -> None:
+def turn(entry: Entry, budget: Budget) -> None:
     """Trains one epoch, then one and several more."""
-    slot, epochs, steps = entry.case.name, entry.case.epochs, entry.case.job.steps
-    short = entry.worker.ask("run", slot=slot, seconds=seconds, epochs=1)["measures"]
-    long = entry.worker.ask("run", slot=slot, seconds=seconds, epochs=1 + epochs)["measures"]
-    epoch = (long["epoch_seconds"] * (1 + epochs) - short["epoch_seconds"]) / epochs
-    entry.microseconds.append(1e6 * epoch / steps)
-    entry.call_milliseconds.append(1e3 * (short["epoch_seconds"] - epoch))
-    entry.losses.append(long["loss"])
+    seconds = []
+    for epochs in (1, 1 + entry.case.epochs):
+        measures = entry.worker.ask(
+            "run", slot=entry.case.name, seconds=max(budget.left, 1.0), epochs=epochs
+        )["measures"]
+        seconds.append(measures["epoch_seconds"] * epochs)
+    epoch = (seconds[1] - seconds[0]) / entry.case.epochs
+    entry.microseconds.append(1e6 * epoch / entry.case.job.steps)
+    entry.call_milliseconds.append(1e3 * (seconds[0] - epoch))
+    entry.losses.append(measures["loss"])
 
 
 def lanes(entries: Iterable[Entry]) -> list[list[Entry]]:
@@ -275,21 +293,24 @@ def lanes(entries: Iterable[Entry]) -> list[list[Entry]]:
     return list(found.values())
 
 
-def compile_all(entries: Sequence[Entry], budget: Budget, reserve: float) -> dict[str, str]:
-    """Runs all first epochs; returns the versions of the packages involved."""
-    versions: dict[str, str] = {}
+def compile_all(entries: Sequence[Entry], budget: Budget) -> None:
+    """Runs all first epochs; what would hardly be ready in time is left out."""
 
     def go(lane: Sequence[Entry]) -> None:
+        longest = 0.0
         for entry in lane:
-            act = lambda e, seconds: first_epoch(e, seconds, versions)  # noqa: E731
-            guarded(entry, act, budget, reserve)
+            if longest > budget.left:  # running out of time would end the worker and its other jobs
+                entry.skipped = "would not be ready within the time budget"
+                continue
+            began = time.monotonic()
+            guarded(entry, first_epoch, budget)
+            longest = max(longest, time.monotonic() - began)
 
     threads = [threading.Thread(target=go, args=(lane,)) for lane in lanes(entries)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    return versions
 
 
 def hardware() -> dict[str, Any]:
@@ -314,7 +335,7 @@ def table(groups: Mapping[str, Sequence[Entry]]) -> Table:
         ours = next((e.median for e in entries if e.spec.kind == "ours"), None)
         for entry in entries:
             if entry.median is None:
-                made.add_row(name, entry.spec.label, escape("skipped: " + entry.skipped))
+                made.add_row(name, entry.spec.label, escape("skipped: " + entry.why_not))
                 continue
             low, high = min(entry.microseconds), max(entry.microseconds)
             made.add_row(
@@ -361,7 +382,9 @@ def _is_wanted(spec: Spec, names: Sequence[str] | None, is_deep: bool) -> bool:
     return not (is_deep and spec.name in ("evenkeel-unseen", "jax-scan-graphs"))
 
 
-def take_turns(entries: Sequence[Entry], rounds: int, budget: Budget, keep: Any) -> None:
+def take_turns(
+    entries: Sequence[Entry], rounds: int, budget: Budget, keep: Callable[[], None]
+) -> None:
     """Lets all entries take turns, round after round, while there is time.
 
     Args:
@@ -396,10 +419,9 @@ def by_case(entries: Iterable[Entry]) -> dict[str, list[Entry]]:
     return found
 
 
-def record_of(
-    entries: Iterable[Entry], machine: Mapping[str, Any], versions: Mapping[str, str]
-) -> dict[str, Any]:
+def record_of(entries: Sequence[Entry], machine: Mapping[str, Any]) -> dict[str, Any]:
     """Everything as the JSON record keeps it."""
+    versions = {name: version for e in entries for name, version in e.versions.items()}
     return {
         "claim": "gpu",
         "unit": "microseconds per step = difference of two calls / steps between them",
@@ -420,7 +442,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of this claim."""
     parser.set_defaults(batch_sizes=[32, 256, 4096])
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda", help="cpu: a trial")
-    parser.add_argument("--budget", type=float, default=270.0, help="seconds for everything")
+    parser.add_argument("--budget", type=float, default=300.0, help="seconds for everything")
     parser.add_argument("--scale", type=float, default=1.0, help="of the rows, for a trial")
     parser.add_argument("--only", help="comma-separated beginnings of the sections' names")
 
@@ -465,11 +487,11 @@ def run(
         tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder,
         started(chosen, device, peers, Path(folder)) as entries,
     ):
-        versions = compile_all(entries, clock, reserve=COMPILING_LEAVES * budget)
+        compile_all(entries, Budget(clock.left - COMPILING_LEAVES * budget))
         say(f"first epochs done, {clock.left:.0f} s left")
 
         def keep() -> None:
-            report.write(record_of(entries, machine, versions), out)
+            report.write(record_of(entries, machine), out)
 
         keep()
         take_turns(entries, rounds, clock, keep)

@@ -22,7 +22,7 @@ class _Terminal(io.StringIO):
 
 
 class EvenkeelSide(TrainingSide):
-    """`ek.Sequential.fit`: default callbacks, accuracy, telemetry, and the progress bar of a terminal.
+    """`ek.Sequential.fit`: default callbacks, accuracy, telemetry, a terminal's progress bar.
 
     Args:
         telemetry: As in `compile`.

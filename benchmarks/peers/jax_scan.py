@@ -9,8 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.job import BETA_1, BETA_2, EPSILON, MOMENTUM, NADAM_DECAY, SLOTS, Job
-from benchmarks.job import images_and_labels
+from benchmarks.job import (
+    BETA_1,
+    BETA_2,
+    EPSILON,
+    MOMENTUM,
+    NADAM_DECAY,
+    SLOTS,
+    Job,
+    images_and_labels,
+)
 from benchmarks.peers.base import TrainingSide
 
 
@@ -61,7 +69,9 @@ class JaxScan(TrainingSide):
         def loss_of(parameters, images, labels):
             for layer in parameters[:-1]:
                 is_stack = layer[0].ndim == 3
-                images, _ = jax.lax.scan(hidden, images, layer) if is_stack else hidden(images, layer)
+                images, _ = (
+                    jax.lax.scan(hidden, images, layer) if is_stack else hidden(images, layer)
+                )
             kernel, bias = parameters[-1]
             logits = images @ kernel + bias
             losses = -jnp.take_along_axis(jax.nn.log_softmax(logits), labels[:, None], axis=1)
@@ -91,7 +101,7 @@ class JaxScan(TrainingSide):
 
 
 def _update_rule(jax: Any, job: Job):
-    """The optimizer: (parameters, slots, steps so far, product of momenta), gradients → the next."""
+    """The optimizer: (parameters, slots, steps, product of momenta) and gradients → the next."""
     jnp, tree, rate = jax.numpy, jax.tree, job.learning_rate
 
     def nesterov(state, g):

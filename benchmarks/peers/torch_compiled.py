@@ -66,9 +66,12 @@ class TorchCompiled(TrainingSide):
 
     def _pin(self) -> None:
         """Promises that no tensor moves: a CUDA graph then needs no copies of its inputs."""
-        tensors = self._torch.utils._pytree.tree_leaves(self._state)
-        for tensor in (*tensors, self._total, self._images, self._labels):
-            self._torch._dynamo.mark_static_address(tensor)
+        import torch._dynamo
+
+        parameters, slots, counts = self._state
+        values = [tensor for group in (parameters, *slots) for tensor in group.values()]
+        for tensor in (*values, *counts, self._total, self._images, self._labels):
+            torch._dynamo.mark_static_address(tensor)
 
     def epoch(self) -> float:
         """One pass over a fresh permutation."""
