@@ -1,4 +1,8 @@
-"""The command `python -m benchmarks NAME`: measure one claim, print its table, write its record."""
+"""The command line of the benchmarks.
+
+`python -m benchmarks NAME` measures one claim, prints its tables and writes its record;
+`python -m benchmarks table NAME` prints the tables of its last record as Markdown.
+"""
 
 import argparse
 import difflib
@@ -8,6 +12,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
+
+from benchmarks import report
 
 CLAIMS = {name: f"benchmarks.{name}" for name in ("blocks", "gpu", "rates", "runs", "step")}
 RESULTS = Path(__file__).parent / "results"
@@ -62,6 +68,30 @@ def _check_name(name: str) -> None:
     )
 
 
+def _print_tables(name: str, record: Path | None) -> int:
+    """Prints a record's tables as Markdown, as the pages quote them."""
+    claim = importlib.import_module(CLAIMS[name])
+    path = record or RESULTS / f"{name}.json"
+    if not hasattr(claim, "tables"):
+        _refuse(f"python -m benchmarks table {name}: only its run prints its table.\nRun it.")
+    if not path.is_file():
+        _refuse(f"python -m benchmarks table {name}: there is no record yet.\nRun it.")
+    found = report.read(path)
+    print(*(table.markdown() for table in claim.tables(found)), sep="\n\n")
+    print(f"\n{report.provenance(found)}")
+    return 0
+
+
+def _table_command(arguments: Sequence[str]) -> int:
+    """Runs `table NAME [--out RECORD]`."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks table")
+    parser.add_argument("name", metavar="NAME", help=f"the claim: {', '.join(CLAIMS)}")
+    parser.add_argument("--out", type=Path, help="record file (benchmarks/results/NAME.json)")
+    options = parser.parse_args(arguments)
+    _check_name(options.name)
+    return _print_tables(options.name, options.out)
+
+
 def _end_on_terminate(signum: int, _frame: object) -> NoReturn:
     """Turns a termination into an exception, so that the workers are ended on the way out."""
     raise SystemExit(128 + signum)
@@ -71,6 +101,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; returns its exit status."""
     parser = _parser()
     arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments and arguments[0] == "table":
+        return _table_command(arguments[1:])
     name = arguments[0] if arguments and not arguments[0].startswith("-") else ""
     if name:
         _check_name(name)

@@ -9,9 +9,12 @@ speed, although a network this small may stay in a cache, so a step *can* come a
 sum where it stays there.
 """
 
+import contextlib
 import dataclasses
+import os
+import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from statistics import median
 from typing import Any
 
@@ -70,6 +73,11 @@ class _FloorSide(Side):
             layout: [self._bind(p) for p in products_of_a_step(job, layout)] for layout in LAYOUTS
         }
         self._kernels = self._bandwidth_kernels()
+        self.note = self._library()
+
+    def _library(self) -> str:
+        """The library behind the products, and which of its kernels it takes on this processor."""
+        raise NotImplementedError
 
     def _bind(self, product: Product) -> Callable[[], Any]:
         """The product as a call on buffers of its own, output included."""
@@ -117,10 +125,26 @@ def _best_seconds(kernel: Callable[[], Any], repeats: int = 3) -> float:
     return min(times)
 
 
+@contextlib.contextmanager
+def _printed() -> Iterator[list[str]]:
+    """Collects what C code prints in it."""
+    lines: list[str] = []
+    with tempfile.TemporaryFile("w+") as file:
+        kept = os.dup(1)
+        os.dup2(file.fileno(), 1)
+        try:
+            yield lines
+        finally:
+            os.dup2(kept, 1)
+            os.close(kept)
+            file.seek(0)
+            lines.extend(file.read().splitlines())
+
+
 class NumpyFloor(_FloorSide):
     """NumPy's BLAS (OpenBLAS in its wheels), threads set by the worker's environment."""
 
-    packages = ("numpy",)
+    packages = ("numpy", "threadpoolctl")
 
     def __init__(self) -> None:
         self._generator = np.random.Generator(np.random.Philox(key=0))
@@ -130,6 +154,15 @@ class NumpyFloor(_FloorSide):
 
     def _product(self, left: Any, right: Any, out: Any) -> Callable[[], Any]:
         return lambda: np.matmul(left, right, out=out)
+
+    def _library(self) -> str:
+        import threadpoolctl
+
+        found = [i for i in threadpoolctl.threadpool_info() if i["user_api"] == "blas"]
+        return ", ".join(
+            f"{i['internal_api']} {i['version']}, kernels for {i.get('architecture', 'unknown')}"
+            for i in found
+        )
 
     def _bandwidth_kernels(self) -> Mapping[str, Callable[[], Any]]:
         source = np.ones(BANDWIDTH_BYTES // 4, np.float32)
@@ -158,6 +191,14 @@ class TorchFloor(_FloorSide):
 
     def _product(self, left: Any, right: Any, out: Any) -> Callable[[], Any]:
         return lambda: self._torch.mm(left, right, out=out)
+
+    def _library(self) -> str:
+        if not self._torch.backends.mkl.is_available():
+            return "PyTorch without MKL"
+        with _printed() as lines, self._torch.backends.mkl.verbose(1):
+            self._torch.mm(self._torch.ones(8, 8), self._torch.ones(8, 8))
+        # The first line names the library and the processors whose kernels it takes.
+        return next((line.split(", Lnx")[0] for line in lines if "MKL" in line), "MKL")
 
     def _bandwidth_kernels(self) -> Mapping[str, Callable[[], Any]]:
         source = self._torch.ones(BANDWIDTH_BYTES // 4)

@@ -23,10 +23,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
-
 from benchmarks import harness, report
 from benchmarks.job import LABELS, WIDTHS, Job
 from benchmarks.peers import Spec
@@ -324,33 +320,43 @@ def hardware() -> dict[str, Any]:
     return {**report.machine(), "gpu": gpu}
 
 
-def table(groups: Mapping[str, Sequence[Entry]]) -> Table:
-    """The one table: a section per case."""
-    made = Table(title="Microseconds per training step on a GPU, medians of interleaved rounds")
-    for heading in ("job", "side"):
-        made.add_column(heading)
-    for heading in ("µs/step", "min-max", "× ours", "a call, ms", "1st epoch, s", "loss"):
-        made.add_column(heading, justify="right")
-    for name, entries in groups.items():
-        ours = next((e.median for e in entries if e.spec.kind == "ours"), None)
-        for entry in entries:
-            if entry.median is None:
-                made.add_row(name, entry.spec.label, escape("skipped: " + entry.why_not))
-                continue
-            low, high = min(entry.microseconds), max(entry.microseconds)
-            made.add_row(
-                name,
-                entry.spec.label,
-                f"{entry.median:.1f}",
-                f"{low:.1f}-{high:.1f}",
-                f"{entry.median / ours:.2f}" if ours else "-",
-                f"{report.summary(entry.call_milliseconds)['median']:.1f}",
-                f"{entry.first_epoch_seconds:.1f}",
-                f"{entry.losses[-1]:.3f}",
-                style="bold" if entry.spec.kind == "ours" else None,
-            )
-        made.add_section()
-    return made
+def tables(record: Mapping[str, Any]) -> list[report.Table]:
+    """The tables of a record: one for each section."""
+    return [_table(name, case) for name, case in record["cases"].items()]
+
+
+def _table(name: str, case: Mapping[str, Any]) -> report.Table:
+    """One section, ours in bold."""
+    sides = case["sides"].values()
+    medians = [side.get("median_microseconds_per_step") for side in sides]
+    ours = next((m for m, s in zip(medians, sides, strict=True) if s.get("kind") == "ours"), None)
+    rows = [
+        _row(side, median, ours)
+        if median
+        else [side["label"], "-", "", "", "", "", side["skipped"]]
+        for side, median in zip(sides, medians, strict=True)
+    ]
+    job, layers = case["job"], len(case["job"]["widths"]) - 1
+    title = (
+        f"{name}: microseconds per step, {LABELS[job['optimizer']]}, batch {job['batch_size']}, "
+        f"{layers} layers, {case['precision']} products"
+    )
+    headings = ["side", "µs", "spread", "× ours", "a call, ms", "1st epoch, s", "loss"]
+    bold = [n for n, side in enumerate(sides) if side.get("kind") == "ours"]
+    return report.Table(title=title, headings=headings, rows=rows, bold=bold)
+
+
+def _row(side: Mapping[str, Any], median: float, ours: float | None) -> list[str]:
+    times = side["microseconds_per_step"]
+    return [
+        side["label"],
+        f"{median:.1f}",
+        f"{100 * (max(times) - min(times)) / median:.0f} %",
+        f"{median / ours:.2f}" if ours else "-",
+        f"{report.summary(side['call_milliseconds'])['median']:.1f}",
+        f"{side['first_epoch_seconds']:.1f}",
+        f"{side['loss'][-1]:.3f}",
+    ]
 
 
 @contextlib.contextmanager
@@ -419,11 +425,12 @@ def by_case(entries: Iterable[Entry]) -> dict[str, list[Entry]]:
     return found
 
 
-def record_of(entries: Sequence[Entry], machine: Mapping[str, Any]) -> dict[str, Any]:
+def record_of(entries: Sequence[Entry], machine: Mapping[str, Any], rounds: int) -> dict[str, Any]:
     """Everything as the JSON record keeps it."""
     versions = {name: version for e in entries for name, version in e.versions.items()}
     return {
         "claim": "gpu",
+        "rounds": rounds,
         "unit": "microseconds per step = difference of two calls / steps between them",
         "optimizers": LABELS,
         "machine": machine,
@@ -491,9 +498,8 @@ def run(
         say(f"first epochs done, {clock.left:.0f} s left")
 
         def keep() -> None:
-            report.write(record_of(entries, machine), out)
+            report.write(record_of(entries, machine, rounds), out)
 
         keep()
         take_turns(entries, rounds, clock, keep)
-    console = Console()
-    (console if console.is_terminal else Console(width=150)).print(table(by_case(entries)))
+        report.show(tables(record_of(entries, machine, rounds)))

@@ -75,7 +75,7 @@ class Table:
 
 
 def _markdown_row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |".replace("|  |", "| |")
+    return f"| {' | '.join(cells)} |"
 
 
 def show(tables: Sequence[Table]) -> None:
@@ -85,6 +85,11 @@ def show(tables: Sequence[Table]) -> None:
     console = console if console.is_terminal else Console(width=170)
     for table in tables:
         console.print(table.rich())
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Reads a record."""
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def provenance(record: Mapping[str, Any]) -> str:
