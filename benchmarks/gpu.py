@@ -105,8 +105,8 @@ def sides(device: str, precision: str) -> list[Spec]:
     """All sides in one precision, ours first."""
     platforms = "cuda,cpu" if device == "cuda" else device
     platform = {"JAX_PLATFORMS": platforms, "JAX_DEFAULT_MATMUL_PRECISION": PRECISIONS[precision]}
-    # A twelfth of the memory for each JAX process: there are several, and PyTorch's.
-    jax = {**platform, "XLA_PYTHON_CLIENT_MEM_FRACTION": ".08", "TERM": "xterm"}
+    # A small part of the memory for each JAX process: there are ten, and as many of PyTorch.
+    jax = {**platform, "XLA_PYTHON_CLIENT_MEM_FRACTION": ".04", "TERM": "xterm"}
     graphs = {**jax, "XLA_FLAGS": _LOOPS_AS_GRAPHS}
     torch = {"device": device, "precision": precision}
     ours = {"target": "benchmarks.peers.evenkeel_side:EvenkeelSide"}
@@ -157,6 +157,7 @@ def sides(device: str, precision: str) -> list[Spec]:
             name="torch-compiled",
             label="PyTorch, torch.compile, reduce-overhead",
             options=torch,
+            environment={"TORCHINDUCTOR_COMPILE_THREADS": "4"},
             **compiled,
         ),
     ]
