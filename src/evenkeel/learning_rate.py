@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from evenkeel.engine.epoch import marked
 from evenkeel.engine.feed import ArrayFeed
 from evenkeel.engine.fit import Programs
 from evenkeel.engine.plan import Plan
@@ -244,8 +245,8 @@ def _losses(
                 if len(losses) == len(rates):
                     return np.array(losses)
                 rate = np.float32(rates[len(losses)])
-                state, _, record = programs.train(
-                    state, nothing, segment.data, segment.order, i, i + 1, rate
+                state, _, record, _ = programs.train("off")(
+                    state, nothing, segment.data, segment.order, *marked([i, i + 1]), rate
                 )
                 loss = float(record["loss"])
                 mean = _MEMORY * mean + (1 - _MEMORY) * loss

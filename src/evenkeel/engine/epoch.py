@@ -13,12 +13,14 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from evenkeel.engine.compilation import Program, compiled
 from evenkeel.engine.layout import column_cuts, in_columns, whole
 from evenkeel.engine.plan import Plan
 from evenkeel.engine.state import State
 from evenkeel.engine.step import Batch, Sums, evaluation_step, record_of, step
+from evenkeel.engine.telemetry import Look
 from evenkeel.network import Array
 
 Record = dict[str, Array]
@@ -40,17 +42,27 @@ def steps_at_once() -> int:
     return 1 if jax.default_backend() == "cpu" else _BLOCK
 
 
-def training_program(plan: Plan) -> Program:
-    """Compiles `run(state, sums, data, order, first, last, factor)`.
+# So many parts at most a stretch has, with a sample of telemetry before each.
+PARTS = 64
+
+# With shorter rows of what a loop writes down, its time grew with the square of its length (jax
+# issue 40101).
+_SHORTEST_ROW = 128
+
+
+def training_program(plan: Plan, look: Look | None = None) -> Program:
+    """Compiles `run(state, sums, data, order, marks, parts, factor)`.
 
     Args:
         plan: What every step does.
+        look: What looks inside; None does not.
 
     Returns:
         The program. `data` holds all rows, `order` (steps, batch) the row numbers; the steps
-        from `first` to before `last` are taken. It returns the state and sums afterwards, and
-        the loss and metrics since the sums began, with whether the weights are `FINITE`. The
-        state handed in is used up.
+        from `marks[0]` to before `marks[parts]` are taken, where `marks` has `PARTS` + 1 numbers.
+        It returns the state and sums afterwards; the loss and metrics since the sums began, with
+        whether the weights are `FINITE`; and an array whose row n has what was seen at
+        `marks[n]`, or None. The state handed in is used up.
     """
 
     def run(
@@ -58,22 +70,49 @@ def training_program(plan: Plan) -> Program:
         sums: Sums,
         data: Batch,
         order: Array,
-        first: Array,
-        last: Array,
+        marks: Array,
+        parts: Array,
         factor: Array,
-    ) -> tuple[State, Sums, Record]:
+    ) -> tuple[State, Sums, Record, Array | None]:
+        def batch(i: Array) -> Batch:
+            return data.take(jax.lax.dynamic_index_in_dim(order, i, keepdims=False))
+
         def body(i: Array, carry: tuple[State, Sums]) -> tuple[State, Sums]:
-            rows = jax.lax.dynamic_index_in_dim(order, i, keepdims=False)
-            return step(plan, carry[0], data.take(rows), carry[1], factor)
+            return step(plan, carry[0], batch(i), carry[1], factor)
+
+        def part(n: Array, carry: tuple[Any, Array | None]) -> tuple[Any, Array | None]:
+            inside, seen = carry
+            if look is not None and seen is not None:
+                numbers = look(whole(inside[0], cuts), batch(marks[n]), factor)
+                seen = jax.lax.dynamic_update_slice(seen, numbers[None], (n, 0))
+            return _in_turn(body, marks[n], marks[n + 1], inside), seen
 
         cuts = column_cuts(plan, order.shape[1])
-        carry = _in_turn(body, first, last, (in_columns(state, cuts), sums))
-        state, sums = whole(carry[0], cuts), carry[1]
+        seen = None
+        if look is not None:
+            (numbers,) = jax.eval_shape(look, state, jax.eval_shape(batch, 0), factor).shape
+            seen = jnp.zeros((PARTS, max(numbers, _SHORTEST_ROW)), jnp.float32)
+        carry = (in_columns(state, cuts), sums), seen
+        (state, sums), seen = jax.lax.fori_loop(0, parts, part, carry)
+        state = whole(state, cuts)
         # A loss is taken before its step, which may overflow: the weights are looked at, too.
         record = {**record_of(plan, sums), FINITE: _are_finite(state.trained)}
-        return state, sums, record
+        return state, sums, record, seen
 
     return compiled(run, donate=(0,), name="training")
+
+
+def marked(marks: list[int]) -> tuple[np.ndarray, int]:
+    """Returns the marks of a stretch as a program takes them, and the number of its parts.
+
+    Example:
+        >>> marks, parts = marked([0, 8, 16])
+        >>> marks[:4].tolist(), parts
+        ([0, 8, 16, 0], 2)
+    """
+    padded = np.zeros(PARTS + 1, np.int32)
+    padded[: len(marks)] = marks
+    return padded, len(marks) - 1
 
 
 def evaluation_program(plan: Plan) -> Program:

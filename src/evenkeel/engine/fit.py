@@ -21,8 +21,10 @@ import numpy as np
 from evenkeel.engine.compilation import Program, recorded
 from evenkeel.engine.epoch import (
     FINITE,
+    PARTS,
     Record,
     evaluation_program,
+    marked,
     steps_at_once,
     training_program,
 )
@@ -34,7 +36,7 @@ from evenkeel.engine.outcome import Outcome
 from evenkeel.engine.plan import Plan
 from evenkeel.engine.state import State
 from evenkeel.engine.step import Batch, Sums, no_sums
-from evenkeel.engine.telemetry import Level, TelemetryProgram, next_sample
+from evenkeel.engine.telemetry import Level, Look, next_sample
 from evenkeel.errors import EvenkeelWarning
 from evenkeel.network import Array, copied
 
@@ -51,10 +53,10 @@ class Programs:
         self.plan = plan
         self._made: dict[str, Any] = {}
 
-    @property
-    def train(self) -> Program:
-        """The training program."""
-        return self._once("train", lambda: training_program(self.plan))
+    def train(self, level: Level) -> Program:
+        """The training program that looks so closely."""
+        look = None if level == "off" else self.look(level)
+        return self._once(f"train {level}", lambda: training_program(self.plan, look))
 
     @property
     def evaluate(self) -> Program:
@@ -66,9 +68,9 @@ class Programs:
         shapes = tuple((leaf.shape[1:], leaf.dtype) for leaf in jax.tree.leaves(data))
         return self._once(f"sums {shapes}", lambda: no_sums(self.plan, data))
 
-    def look(self, level: Level) -> TelemetryProgram:
-        """The telemetry program of a level."""
-        return self._once(f"look {level}", lambda: TelemetryProgram(self.plan, level))
+    def look(self, level: Level) -> Look:
+        """What looks inside at a level, and reads what it saw."""
+        return self._once(f"look {level}", lambda: Look(self.plan, level))
 
     def _once(self, name: str, make: Callable[[], Any]) -> Any:
         if name not in self._made:
@@ -230,7 +232,8 @@ class Run:
         programs, state = self.programs, self.programs.plan.read_state(self.key)
         sums = programs.no_sums(self.feed.sample())
         for part in self.feed.shapes():
-            programs.train.begin(state, sums, part.data, part.order, 0, 1, self._factor)
+            train = programs.train(self.telemetry)
+            train.begin(state, sums, part.data, part.order, *marked([0, 1]), self._factor)
         validates = any((e + 1) % self.validation_freq == 0 for e in self._numbers)
         if self.validation is None or not validates or self.callbacks.wants_test_batches:
             return
@@ -247,18 +250,15 @@ class Run:
         plan, logs, done = self.programs.plan, {}, 0
         sums = self.programs.no_sums(self.feed.sample())
         for segment in self.feed.epoch(epoch):
-            for first, last in self._stretches(segment):
+            for marks in self._stretches(segment):
                 if self._pace.always_one:
                     self.callbacks.batch("begin", done)
                     # A callback may have set weights, or hold the arrays of the last step.
                     state = copied(plan.read_state(self.key))
-                look = self._look(state, segment, first) if self._is_sampled else None
                 before = self._step
-                state, sums, record = self._stretch(state, sums, segment, first, last)
-                if look is not None:  # read now: until the stretch was over it was being computed
-                    sample = self.programs.look(self.telemetry).read(look, epoch, before)
-                    self.history.telemetry.append(sample)
-                done += last - first
+                state, sums, record, seen = self._stretch(state, sums, segment, marks)
+                self._read(seen, marks, epoch, before)
+                done += marks[-1] - marks[0]
                 logs = _floats(plan, record)
                 if self._pace.always_one:
                     self.callbacks.batch("end", done - 1, logs)
@@ -268,48 +268,58 @@ class Run:
                     return logs
         return logs
 
-    @property
-    def _is_sampled(self) -> bool:
-        """Whether a sample of telemetry is due before the next step."""
-        taken = self._step - self._origin
-        return self.telemetry != "off" and next_sample(taken, steps_at_once()) == taken
-
-    def _stretches(self, segment: Segment) -> Iterator[tuple[int, int]]:
-        """Yields from where to where to go, cutting at the steps at which a sample is due."""
+    def _stretches(self, segment: Segment) -> Iterator[list[int]]:
+        """Yields stretches of steps: from where, at which steps to take a sample, to where."""
         first = 0
         while first < segment.steps:
             last = min(first + self._pace.steps, segment.steps)
+            marks = [first]
             if self.telemetry != "off":
-                taken = self._step - self._origin
-                last = min(last, first + next_sample(taken + 1, steps_at_once()) - taken)
-            yield first, last
-            first = last
+                offset = self._taken - first
+                while len(marks) <= PARTS and marks[-1] < last:
+                    due = next_sample(marks[-1] + 1 + offset, steps_at_once())
+                    marks.append(min(due - offset, last))
+            else:
+                marks.append(last)
+            yield marks
+            first = marks[-1]
+
+    @property
+    def _taken(self) -> int:
+        """The number of steps that the run took."""
+        return self._step - self._origin
+
+    def _read(self, seen: Any, marks: list[int], epoch: int, before: int) -> None:
+        """Keeps the samples that were due, of what a stretch saw."""
+        if seen is None:
+            return
+        rows, look = np.asarray(seen), self.programs.look(self.telemetry)
+        for row, mark in zip(rows, marks[:-1], strict=False):
+            step = before + mark - marks[0]
+            if next_sample(step - self._origin, steps_at_once()) == step - self._origin:
+                self.history.telemetry.append(look.read(row, epoch, step))
 
     def _stretch(
-        self, state: State, sums: Sums, segment: Segment, first: int, last: int
-    ) -> tuple[State, Sums, Record]:
-        started = time.perf_counter()
+        self, state: State, sums: Sums, segment: Segment, marks: list[int]
+    ) -> tuple[State, Sums, Record, Any]:
+        steps, started = marks[-1] - marks[0], time.perf_counter()
         with _interrupts_held():
             # The call uses the state up; until the new one is bound, no weights would be left.
-            state, sums, record = self.programs.train(
-                state, sums, segment.data, segment.order, first, last, self._factor
+            state, sums, record, seen = self.programs.train(self.telemetry)(
+                state, sums, segment.data, segment.order, *marked(marks), self._factor
             )
-            self._step += last - first
+            self._step += steps
             self.programs.plan.write_state(state, self._step)
         record = jax.device_get(record)
         self._are_finite = bool(record[FINITE])
-        self._pace.learn(last - first, time.perf_counter() - started)
-        return state, sums, record
+        self._pace.learn(steps, time.perf_counter() - started)
+        return state, sums, record, seen
 
     @property
     def _factor(self) -> np.float32:
         """The learning rate, or the factor on its schedule, as it stands now."""
         assert self.programs.plan.optimizer is not None
         return np.float32(self.programs.plan.optimizer.rate_factor)
-
-    def _look(self, state: State, segment: Segment, first: int) -> Array:
-        look = self.programs.look(self.telemetry)
-        return look(state, segment.data, segment.order[first], self._factor)
 
     def _validation(self, epoch: int) -> Logs:
         if self.validation is None or (epoch + 1) % self.validation_freq:

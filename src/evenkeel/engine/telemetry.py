@@ -1,7 +1,7 @@
 """What a run can tell about its inside, sampled, with the cost as a value.
 
-A sample is taken by a program of its own between two stretches of steps: it looks at the state
-and at the next batch's gradients and changes nothing, so that the weights are bit-identical
+A sample is taken inside the compiled program, but between two loops of steps: it looks at the
+state and at the next batch's gradients and changes nothing, so that the weights are bit-identical
 whether anyone is looking or not. It costs about one step; when it is due follows from the number
 of steps alone, so that a run leaves the same record every time.
 """
@@ -15,7 +15,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from evenkeel.engine.compilation import compiled
 from evenkeel.engine.plan import Plan
 from evenkeel.engine.state import State
 from evenkeel.engine.step import Batch, loss_of
@@ -92,8 +91,8 @@ class Telemetry:
     zero_fraction: dict[str, float]
 
 
-class TelemetryProgram:
-    """A compiled look at a state, and how to read what it saw.
+class Look:
+    """A look at a state, for a compiled program to take, and how to read what it saw.
 
     All numbers come back as one array: on a GPU each transfer costs more than the numbers.
 
@@ -106,32 +105,26 @@ class TelemetryProgram:
         self._plan = plan
         self._record = level == "full"
         self._names: list[tuple[str, str | None]] = []
-        self._program = compiled(self._look, name="telemetry")
 
-    def __call__(self, state: State, data: Batch, rows: Array, factor: Array) -> Array:
-        """Looks at a state and at what the next batch would do; the numbers may still be coming."""
-        return self._program(state, data, rows, factor)
-
-    def read(self, numbers: Array, epoch: int, step: int) -> Telemetry:
-        """Turns the numbers of a call into a sample."""
+    def read(self, numbers: np.ndarray, epoch: int, step: int) -> Telemetry:
+        """Turns the numbers of one look into a sample."""
         sample: dict[str, Any] = {name: {} for name in _MEASURES}
-        values = np.asarray(numbers, np.float64).tolist()
-        for (measure, path), value in zip(self._names, values, strict=True):
+        # A row may be longer than what it holds.
+        for (measure, path), value in zip(self._names, numbers.tolist(), strict=False):
             if path is None:
                 sample[measure] = value
             else:
                 sample[measure][path] = value
         return Telemetry(epoch=epoch, step=step, **sample)
 
-    def _look(self, state: State, data: Batch, rows: Array, factor: Array) -> Array:
+    def __call__(self, state: State, batch: Batch, factor: Array) -> Array:
+        """Looks at a state and at what the next batch would do to it; changes nothing."""
         plan = self._plan
         assert plan.optimizer is not None
         key = jax.random.fold_in(state.key, state.step)
 
         def objective(trained: dict[str, Array]) -> Any:
-            loss, seen = loss_of(
-                plan, trained, state.others, data.take(rows), key, record=self._record
-            )
+            loss, seen = loss_of(plan, trained, state.others, batch, key, record=self._record)
             return loss, seen.taps or {}
 
         (loss, taps), gradients = jax.value_and_grad(objective, has_aux=True)(state.trained)
