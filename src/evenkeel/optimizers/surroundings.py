@@ -35,8 +35,7 @@ def filled_like(params: Params, value: float = 0.0) -> Params:
 
     `jnp.zeros_like` would compile a small program for each shape before the first step.
     """
-    filled = {path: np.full(p.shape, value, p.dtype) for path, p in params.items()}
-    return copied(filled)
+    return copied(jax.tree.map(lambda p: np.full(p.shape, value, p.dtype), params))
 
 
 class AroundWithoutDecay(TypedDict, total=False):
