@@ -101,6 +101,7 @@ def test_results_do_not_depend_on_how_slow_the_machine_is(usual, monkeypatch):
 @pytest.mark.parametrize("size", [2, 4, 32])
 def test_steps_in_blocks_are_the_same_steps(usual, monkeypatch, size):
     """On a GPU steps come in blocks, whose last ones may be in vain."""
+    due = {2: [0, 2, 4], 4: [0, 4], 32: [0]}
     for module in (engine, epoch):
         monkeypatch.setattr(module, "steps_at_once", lambda: size)
     weights, history = run(network("economy"))
@@ -112,7 +113,7 @@ def test_steps_in_blocks_are_the_same_steps(usual, monkeypatch, size):
             atol=1e-7,
         )
     assert history.history["accuracy"] == usual[1].history["accuracy"]
-    assert [s.step for s in history.telemetry] == [s for s in (0, 1, 2, 4, 8) if s % size == 0]
+    assert [s.step for s in history.telemetry] == due[size]
 
 
 @pytest.mark.filterwarnings("ignore:fit.*listens to single batches")

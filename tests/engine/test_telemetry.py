@@ -94,11 +94,11 @@ def due(steps, grain=1):
 
 @pytest.mark.parametrize("batch_size", [1, 10, 40])
 def test_samples_are_dense_at_the_start_of_a_run(data, batch_size):
-    """Before the steps 0, 1, 2, 4, 8, 16 and so on of the run, whatever its epochs."""
+    """Before the steps 0, 1, 4, 16 and so on of the run, whatever its epochs."""
     model = network("economy", units=1)
     history = model.fit(*data, batch_size=batch_size, epochs=2, verbose=0)
     steps = 40 // batch_size
-    expected = [(s // steps, s) for s in (0, 1, 2, 4, 8, 16, 32, 64) if s < 2 * steps]
+    expected = [(s // steps, s) for s in (0, 1, 4, 16, 64) if s < 2 * steps]
     assert [(sample.epoch, sample.step) for sample in history.telemetry] == expected
 
 
@@ -106,11 +106,11 @@ def test_a_second_run_is_sampled_from_its_own_start(data):
     model = network("economy", units=1)
     model.fit(*data, batch_size=10, epochs=5, verbose=0)
     samples = model.fit(*data, batch_size=10, verbose=0).telemetry
-    assert [sample.step for sample in samples] == [20, 21, 22]
+    assert [sample.step for sample in samples] == [20, 21]
 
 
 def test_a_long_run_has_a_sample_every_256_steps():
-    assert due(1200) == [0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 768, 1024]
+    assert due(1200) == [0, 1, 4, 16, 64, 256, 512, 768, 1024]
 
 
 def test_a_very_long_run_has_512_samples_in_each_doubling():
@@ -123,7 +123,7 @@ def test_a_very_long_run_has_512_samples_in_each_doubling():
 
 
 def test_where_steps_come_in_blocks_no_sample_cuts_one():
-    assert due(600, grain=32) == [0, 32, 64, 128, 256, 512]
+    assert due(600, grain=32) == [0, 32, 64, 256, 512]
 
 
 def test_frozen_weights_are_not_reported(data):
@@ -139,7 +139,7 @@ def test_the_rate_of_a_schedule_is_reported_step_by_step(data):
 
     model = network("economy", optimizer=SGD(halved))
     samples = model.fit(*data, batch_size=10, verbose=0).telemetry
-    assert [s.learning_rate for s in samples] == pytest.approx([0.1, 0.05, 0.025])
+    assert [s.learning_rate for s in samples] == pytest.approx([0.1, 0.05])
 
 
 def test_an_unknown_level_is_refused_with_the_nearest():

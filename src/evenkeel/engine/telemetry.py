@@ -42,8 +42,8 @@ _SAMPLES_A_DOUBLING = 512
 def next_sample(step: int, grain: int = 1) -> int:
     """Returns the first step, from the given one on, before which a sample is due.
 
-    Early on samples are dense, as what goes wrong mostly goes wrong there: the steps 0, 1, 2, 4, 8,
-    …, 256. Then every 256th step has one, and from step 131,072 on 512 in each doubling.
+    Early on samples are dense, as what goes wrong mostly goes wrong there: the steps 0, 1, 4, 16,
+    64, 256. Then every 256th step has one, and from step 131,072 on 512 in each doubling.
 
     Args:
         step: The number of steps that the run took.
@@ -54,10 +54,13 @@ def next_sample(step: int, grain: int = 1) -> int:
         >>> [next_sample(step) for step in (0, 3, 257, 200_001)]
         [0, 4, 512, 200192]
     """
-    if step <= 1:
-        return step if grain == 1 else step * grain
+    if step == 0:
+        return 0
+    if step <= grain:
+        return grain
     if step <= _STEPS_APART:
-        return max(grain, 1 << (step - 1).bit_length())
+        bits = (step - 1).bit_length()
+        return 1 << (bits + bits % 2)
     apart = max(_STEPS_APART, (1 << (step.bit_length() - 1)) // _SAMPLES_A_DOUBLING)
     return -(-step // apart) * apart
 
@@ -149,7 +152,9 @@ class Look:
 
 
 def _norm(array: Array) -> Array:
-    return jnp.sqrt(jnp.sum(jnp.square(array)))
+    # As a product: XLA sums on a CPU one by one, a product in vectors.
+    flat = array.reshape(-1)
+    return jnp.sqrt(jnp.vdot(flat, flat, precision=jax.lax.Precision.HIGHEST))
 
 
 def _zero_fraction(array: Array) -> Array:
