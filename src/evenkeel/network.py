@@ -57,8 +57,33 @@ class Variable:
         self.trainable = trainable
         self.regularizer = regularizer
         self.constraint = constraint
-        self._value = _as_array(value)
+        self._held: Array | tuple[Any, int] = _as_array(value)
         self._layer: weakref.ref[Any] | None = None
+
+    @property
+    def _value(self) -> Array:
+        """The value outside all scopes."""
+        held = self._held
+        return held[0].row(held[1]) if isinstance(held, tuple) else held
+
+    @_value.setter
+    def _value(self, array: Array) -> None:
+        self._held = array
+
+    @property
+    def row(self) -> tuple[Any, int] | None:
+        """The pile (`evenkeel.stack`) that holds the value, and the row; None if it stands alone."""
+        return self._held if isinstance(self._held, tuple) else None
+
+    def lean_on(self, pile: Any, row: int) -> None:
+        """Leaves the value to a pile of which it is a row."""
+        self._held = pile, row
+
+    @property
+    def is_used_up(self) -> bool:
+        """Whether a compiled program took the value's memory over and did not give it back."""
+        held = self._held
+        return (held[0].array if isinstance(held, tuple) else held).is_deleted()
 
     @property
     def value(self) -> Array:
@@ -69,12 +94,14 @@ class Variable:
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape, which never changes."""
-        return tuple(self._value.shape)
+        held = self._held
+        return tuple(held[0].array.shape[1:] if isinstance(held, tuple) else held.shape)
 
     @property
     def dtype(self) -> np.dtype:
         """The type of the elements."""
-        return np.dtype(self._value.dtype)
+        held = self._held
+        return np.dtype((held[0].array if isinstance(held, tuple) else held).dtype)
 
     @property
     def size(self) -> int:
@@ -97,9 +124,9 @@ class Variable:
             )
         scope = current_scope()
         if scope is not None and scope.holds(self):
-            scope.write(self, jnp.asarray(value, self._value.dtype))
+            scope.write(self, jnp.asarray(value, self.dtype))
         else:
-            self._value = _as_array(value, self._value.dtype)
+            self._value = _as_array(value, self.dtype)
 
     @property
     def ndim(self) -> int:
@@ -247,6 +274,8 @@ class Scope:
         key: The random key of this evaluation; drawn when first needed if None.
         record: Whether taps keep what passes.
         complete: Whether `variables` are all that there are, so that reading another is an error.
+        stacks: The runs of layers (`evenkeel.stack.Stack`) whose values lie one upon another, held
+            in the name of the first block's variables.
     """
 
     def __init__(
@@ -258,7 +287,10 @@ class Scope:
         key: Array | None = None,
         record: bool = False,
         complete: bool = False,
+        stacks: Sequence[Any] = (),
     ):
+        self.stacks = {id(stack.blocks[0][0]): stack for stack in stacks}
+        self._stacked = {id(leader) for stack in stacks for leader in stack.leaders}
         self._values: dict[int, Array | tuple[Array, ...]] = {
             id(v): value for v, value in zip(variables, values, strict=True)
         }
@@ -272,10 +304,40 @@ class Scope:
         self.frozen = False
         self.key = key
         self.taps: dict[str, Array] | None = {} if record else None
+        self.tap_names: dict[str, tuple[str, ...]] = {}
+        self._address: Callable[[str, int], Any] = _address_of
+
+    def inner(
+        self,
+        variables: Sequence[Variable],
+        values: Sequence[Array],
+        address: Callable[[str, int], Any],
+    ) -> Scope:
+        """Returns a scope at the same place, for some variables, with random keys of its own.
+
+        Args:
+            variables: The variables that it speaks for.
+            values: Their values.
+            address: Returns what to fold into the key for a path and a number of draws there.
+        """
+        scope = Scope(
+            variables,
+            values,
+            training=self.training,
+            key=self.key,
+            record=self.taps is not None,
+            complete=self._complete,
+        )
+        scope._path, scope.frozen, scope._address = list(self._path), self.frozen, address
+        return scope
 
     def holds(self, variable: Variable) -> bool:
         """Whether the scope speaks for a variable."""
         return id(variable) in self._values
+
+    def is_stacked(self, variable: Variable) -> bool:
+        """Whether the scope holds, in a variable's name, the values of a run of variables."""
+        return id(variable) in self._stacked
 
     def read(self, variable: Variable) -> Array:
         """Returns what a variable is worth in here."""
@@ -333,13 +395,18 @@ class Scope:
         self._draws[self.path] = draw + 1
         if self.key is None:
             self.key = random_key(next_seed())
-        address = zlib.crc32(f"{self.path}:{draw}".encode())
-        return jax.random.fold_in(self.key, address)
+        return jax.random.fold_in(self.key, self._address(self.path, draw))
 
     def tap(self, value: Array) -> None:
         """Keeps a layer's output under its path, if this scope records."""
         if self.taps is not None:
             self.taps[self.path] = value
+
+    def tap_stack(self, path: str, names: tuple[str, ...], values: Array) -> None:
+        """Keeps the outputs of equal layers, one upon another, under the first one's path."""
+        if self.taps is not None:
+            self.taps[path] = values
+            self.tap_names[path] = names
 
     def penalize(self, penalty: Array) -> None:
         """Adds a number to the loss of this evaluation."""
@@ -352,6 +419,10 @@ class Scope:
     def logits_of(self, output: Array) -> tuple[str, Array] | None:
         """Returns the kind (`"softmax"`, `"sigmoid"`) and the logits of an output, if noted."""
         return next((pair[1:] for pair in self._logits if pair[0] is output), None)
+
+
+def _address_of(path: str, draw: int) -> int:
+    return zlib.crc32(f"{path}:{draw}".encode())
 
 
 def times(inputs: Array, matrix: Variable) -> Array:

@@ -28,9 +28,7 @@ def forward_program(plan: Plan, training: bool) -> Callable[..., Array]:
 
 def draws_randomness(plan: Plan, x: Any, *, training: bool) -> bool:
     """Whether a forward pass asks for random keys, as MC dropout does also in inference."""
-    trained, others = (
-        {path: v._value for path, v in side.items()} for side in (plan.trained, plan.others)
-    )
+    trained, others = plan.read_values()
     drawn: list[bool] = []
 
     def trace(x: Any) -> None:

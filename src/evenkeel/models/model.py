@@ -657,10 +657,7 @@ class Model(Layer):
             self._forward[name] = (forward_program(plan, training), draws)
         program, draws = self._forward[name]
         key = random_key(next_seed()) if draws else None
-        trained, others = (
-            {path: v._value for path, v in side.items()} for side in (plan.trained, plan.others)
-        )
-        return program(trained, others, x, key)
+        return program(*plan.read_values(), x, key)
 
     # -- files -------------------------------------------------------------------------------
 
