@@ -72,7 +72,7 @@ class Variable:
 
     @property
     def row(self) -> tuple[Any, int] | None:
-        """The pile (`evenkeel.stack`) that holds the value, and the row; None if it stands alone."""
+        """The pile (`evenkeel.stack`) that holds the value, and the row; None if none does."""
         return self._held if isinstance(self._held, tuple) else None
 
     def lean_on(self, pile: Any, row: int) -> None:

@@ -2,8 +2,8 @@
 
 Whatever is not certain to be the same computation in every block is left alone: layers of the
 user's own, layers that are used more than once, blocks of which one is frozen. Nothing outside the
-engine knows of it: variables that lie in a pile read as their own rows, and an optimizer's slots are
-taken apart when somebody asks for them.
+engine knows of it: variables that lie in a pile read as their own rows, and the slots of an
+optimizer are taken apart when somebody asks for them.
 """
 
 from __future__ import annotations
