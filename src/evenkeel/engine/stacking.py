@@ -74,8 +74,9 @@ def _runs(kinds: Sequence[str | None]) -> Iterator[tuple[int, int, int]]:
             if count >= SHORTEST_RUN and count * size > best[0] * best[1]:
                 best = size, count
         if best[1]:
-            yield first, *best
-            first += best[0] * best[1]
+            size, count = best
+            yield first, size, count
+            first += size * count
         else:
             first += 1
 
