@@ -67,11 +67,19 @@ CURVES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 }
 
 # What each activation calls for: an initializer, and the gain that it gives.
+_SATURATING = (
+    "sigmoid",
+    "tanh",
+    "softmax",
+    "log_softmax",
+    "softsign",
+    "log_sigmoid",
+    "tanh_shrink",
+)
 INITIALIZER_FOR: dict[str, str] = {
-    **dict.fromkeys(("linear", "sigmoid", "tanh", "softmax", "hard_tanh", "hard_sigmoid"), "glorot_uniform"),
-    **dict.fromkeys(("softsign", "log_sigmoid", "log_softmax", "tanh_shrink"), "glorot_uniform"),
+    **dict.fromkeys(("linear", "hard_tanh", "hard_sigmoid", *_SATURATING), "glorot_uniform"),
     "selu": "lecun_normal",
-}  # fmt: skip
+}
 
 # The constants of the rules that scale by a fan: the scale, and which fan divides it.
 SCALINGS: dict[str, tuple[float, str]] = {

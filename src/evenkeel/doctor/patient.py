@@ -21,9 +21,7 @@ DROPPING = frozenset({"Dropout", "AlphaDropout", "SpatialDropout2D", "GaussianDr
 NOISY = DROPPING | {"GaussianNoise"}
 NORMALIZING = frozenset({"BatchNormalization", "LayerNormalization", "RMSNormalization"})
 SCALING = frozenset({"Rescaling", "Normalization"})
-MERGING = frozenset(
-    {"Add", "Average", "Concatenate", "Subtract", "Multiply", "Maximum", "Minimum"}
-)
+MERGING = frozenset({"Add", "Average", "Concatenate", "Subtract", "Multiply", "Maximum", "Minimum"})
 POOLING = frozenset({"AveragePooling2D", "GlobalAveragePooling2D"})
 MAX_POOLING = frozenset({"MaxPooling2D", "GlobalMaxPooling2D"})
 WEIGHTED = frozenset({"Dense", "Conv2D"})

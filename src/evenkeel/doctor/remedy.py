@@ -64,7 +64,9 @@ class Remedy:
         }
 
 
-def remedy(name: str, *, does: str, safety: str, types: str | Wording) -> Callable[[Change], Change]:
+def remedy(
+    name: str, *, does: str, safety: str, types: str | Wording
+) -> Callable[[Change], Change]:
     """Decorator: makes a function from patient to patient a remedy.
 
     Args:

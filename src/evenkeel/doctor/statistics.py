@@ -11,6 +11,7 @@ import inspect
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -285,7 +286,7 @@ def _arriving(
         if layer.is_a(*NORMALIZING):
             is_normalized = True
         elif layer.is_a(*SCALING):
-            is_normalized = is_normalized or layer.is_a("Normalization") and reached is None
+            is_normalized = is_normalized or (layer.is_a("Normalization") and reached is None)
             reached = None if reached is None else _scaled(reached, layer)
         elif layer.is_a("Embedding"):
             return Arriving(raw=raw, moments=reached, layer=layer, is_looked_up=True)
@@ -379,7 +380,9 @@ def _head_targets(patient: Patient, head: HeadRecord, target: TargetData) -> Hea
     values = target.values.reshape(len(target.values), -1).astype(np.float64)
     is_whole = bool((values == np.floor(values)).all())
     ones = values.sum(axis=1)
-    is_one_hot = is_whole and values.shape[1] > 1 and bool((ones == 1).all() and (values >= 0).all())
+    is_one_hot = (
+        is_whole and values.shape[1] > 1 and bool((ones == 1).all() and (values >= 0).all())
+    )
     labels = None
     if is_one_hot:
         labels = values.argmax(axis=1)
@@ -511,7 +514,7 @@ def _depth(stretch: list[tuple[LayerRecord, LayerRecord]]) -> Depth | None:
     assert first is not None
     variance = max(first.gain**2, 1e-300)  # of the sums of inputs of size 1
     start, slopes = variance, 1.0
-    for (layer, bearer), (other, _) in zip(stretch, stretch[1:], strict=False):
+    for (layer, bearer), (other, _) in pairwise(stretch):
         curve = moments.curve_of(bearer.activation, bearer.config)
         if curve is None or layer.kernel is None or other.kernel is None:
             return None

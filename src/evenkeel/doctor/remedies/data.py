@@ -35,9 +35,7 @@ def _standardizing(patient: Patient, finding: Finding) -> str:
     data = _input_of(patient, finding)
     if _are_pixels(data):
         return "ek.layers.Rescaling(1 / 255)  # as the first layer"
-    return (
-        "normalization = ek.layers.Normalization(); normalization.adapt(x)  # as the first layer"
-    )
+    return "normalization = ek.layers.Normalization(); normalization.adapt(x)  # as the first layer"
 
 
 @remedy(

@@ -179,9 +179,7 @@ def enough_units(patient: Patient, finding: Finding) -> Patient:
             validation=None if held is None else np.searchsorted(classes, held),
         )
         units = max(head.units or 0, len(classes))
-        patient = _with_units(
-            _with_head(patient, head, replace(head, units=units)), head, units
-        )
+        patient = _with_units(_with_head(patient, head, replace(head, units=units)), head, units)
     return replace(patient, targets=tuple(targets))
 
 

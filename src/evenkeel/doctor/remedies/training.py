@@ -26,9 +26,7 @@ def _to_type(patient: Patient, finding: Finding) -> str:
     kind = patient.optimizer.kind if patient.optimizer else "Adam"
     settings = "".join(f", {name}={value:g}" for name, value in USUAL.get(kind, {}).items())
     rate = _USUAL_RATE.get(kind, 0.001)
-    return (
-        f"ek.optimizers.{kind}({rate:g}{settings})  # and ek.find_learning_rate(model, x, y)"
-    )
+    return f"ek.optimizers.{kind}({rate:g}{settings})  # and ek.find_learning_rate(model, x, y)"
 
 
 @remedy(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from itertools import pairwise
 
 from evenkeel.doctor import moments
 from evenkeel.doctor.finding import Finding, Number, Severity
@@ -209,7 +210,7 @@ class InitActivationMismatch(Rule):
         """Whether the rule of the activations alone would keep gradients up."""
         factor = 1.0
         variance = 1.0
-        for layer, other in zip(depth.layers, depth.layers[1:], strict=False):
+        for layer, other in pairwise(depth.layers):
             curve = moments.curve_of(layer.activation, layer.config)
             if curve is None or other.kernel is None:
                 return False
@@ -329,5 +330,3 @@ class SeluConditions(Rule):
                 place=(found.raw.data.name, found.layer.name),
                 remedies=("standardize-inputs",),
             )
-
-

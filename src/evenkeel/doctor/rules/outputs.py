@@ -120,52 +120,82 @@ class LossMismatch(Rule):
                     confidence=confidence,
                 )
 
-    def _of_targets(self, found: HeadTargets) -> tuple[str, str, float] | None:  # noqa: PLR0911
+    def _of_targets(self, found: HeadTargets) -> tuple[str, str, float] | None:
         head, name = found.head, found.head.name
         activation = None if found.layer is None else found.layer.activation
         columns, units = found.values.shape[1], head.units or 0
         if head.kind in LOSS_NAMES and not found.is_whole:
             is_soft = head.kind != "classes" and self._are_probabilities(found)
             if not is_soft:
-                return "fault", (
-                    f"The targets of {name!r} are numbers such as {self._broken(found):.4g}, and "
-                    f"{head.loss!r} is for classes."
-                ), 1.0
+                return (
+                    "fault",
+                    (
+                        f"The targets of {name!r} are numbers such as {self._broken(found):.4g}, "
+                        f"and {head.loss!r} is for classes."
+                    ),
+                    1.0,
+                )
         if head.kind == "classes" and found.is_one_hot:
-            return "fault", (
-                f"The targets of {name!r} are one-hot rows, and {head.loss!r} expects class "
-                "numbers."
-            ), 1.0
+            return (
+                "fault",
+                (
+                    f"The targets of {name!r} are one-hot rows, and {head.loss!r} expects class "
+                    "numbers."
+                ),
+                1.0,
+            )
         if head.kind == "one-hot" and columns == 1 and units > 1:
-            return "fault", (
-                f"The targets of {name!r} are class numbers, and {head.loss!r} expects one-hot "
-                "rows."
-            ), 1.0
+            return (
+                "fault",
+                (
+                    f"The targets of {name!r} are class numbers, and {head.loss!r} expects one-hot "
+                    "rows."
+                ),
+                1.0,
+            )
         if head.kind == "binary" and columns == 1 and units > 1:
-            return "fault", (
-                f"The targets of {name!r} are class numbers, and {head.loss!r} judges {units} "
-                "units one by one."
-            ), 1.0
+            return (
+                "fault",
+                (
+                    f"The targets of {name!r} are class numbers, and {head.loss!r} judges {units} "
+                    "units one by one."
+                ),
+                1.0,
+            )
         if head.kind == "binary" and found.is_one_hot and columns > 2 and activation != "softmax":
             zeros = 1 - 1 / columns
-            return "warning", (
-                f"Each row of {name!r} has exactly one of {columns} classes, and {head.loss!r} "
-                f"asks for each on its own: answering no everywhere is {zeros:.1%} right."
-            ), 0.9
+            return (
+                "warning",
+                (
+                    f"Each row of {name!r} has exactly one of {columns} classes, and {head.loss!r} "
+                    f"asks for each on its own: answering no everywhere is {zeros:.1%} right."
+                ),
+                0.9,
+            )
         if head.is_regression and activation == "softmax" and units > 1:
-            return "warning", (
-                f"The output {name!r} is a softmax, whose gradient under {head.loss!r} vanishes "
-                "where it is most wrong."
-            ), 0.9
+            return (
+                "warning",
+                (
+                    f"The output {name!r} is a softmax, whose gradient under {head.loss!r} "
+                    "vanishes where it is most wrong."
+                ),
+                0.9,
+            )
         if head.is_regression and activation == "sigmoid" and self._are_yes_or_no(found):
-            return "warning", (
-                f"The targets of {name!r} are 0 and 1, and the gradient of a sigmoid under "
-                f"{head.loss!r} vanishes where it is most wrong."
-            ), 0.8
+            return (
+                "warning",
+                (
+                    f"The targets of {name!r} are 0 and 1, and the gradient of a sigmoid under "
+                    f"{head.loss!r} vanishes where it is most wrong."
+                ),
+                0.8,
+            )
         if head.is_regression and activation in (None, "linear") and self._are_yes_or_no(found):
-            return "note", (
-                f"The targets of {name!r} are 0 and 1, and {head.loss!r} takes them for numbers."
-            ), 0.6
+            return (
+                "note",
+                (f"The targets of {name!r} are 0 and 1, and {head.loss!r} takes them for numbers."),
+                0.6,
+            )
         return None
 
     @staticmethod

@@ -70,7 +70,9 @@ class NoHiddenNonlinearity(Rule):
                 return
             yield self._finding(straight, "warning", "the network is a linear model")
             return
-        useless = [layer for layer in straight if layer.is_a("Dense") and self._is_wide(layer, after)]
+        useless = [
+            layer for layer in straight if layer.is_a("Dense") and self._is_wide(layer, after)
+        ]
         if useless:
             yield self._finding(useless, "note", "it adds nothing to the next layer")
 
@@ -106,7 +108,11 @@ class NoHiddenNonlinearity(Rule):
 
     @staticmethod
     def _bends(layers: tuple[LayerRecord, ...]) -> bool:
-        inner = [layer for layer in layers if layer.is_a(*MAX_POOLING, "Maximum", "Multiply", "Embedding")]
+        inner = [
+            layer
+            for layer in layers
+            if layer.is_a(*MAX_POOLING, "Maximum", "Multiply", "Embedding")
+        ]
         return bool(inner)
 
     @staticmethod
@@ -141,7 +147,11 @@ class RedundantBias(Rule):
         Remedies:
             use_bias=False (safe).
         """
-        biased = [layer for layer in layers if layer.is_a(*WEIGHTED) and layer.config.get("use_bias", True)]
+        biased = [
+            layer
+            for layer in layers
+            if layer.is_a(*WEIGHTED) and layer.config.get("use_bias", True)
+        ]
         yield Number("layers with a bias", len(biased), "layers")
         for layer in biased:
             behind = after.get(layer.name, [])
