@@ -31,7 +31,8 @@ class Number:
     def __str__(self) -> str:
         is_count = float(self.value).is_integer() and abs(self.value) < 1e15
         shown = f"{int(self.value):,}" if is_count else f"{self.value:.3g}"
-        return f"{self.name} {shown} {self.unit}".rstrip()
+        unit = "" if self.unit in self.name else f" {self.unit}"
+        return f"{self.name} {shown}{unit}"
 
     def to_dict(self) -> dict[str, Any]:
         """Returns name, value and unit; a value that is not finite as text, for JSON."""

@@ -470,22 +470,30 @@ class Depth:
 
 @statistic
 def depths(
-    layers: tuple[LayerRecord, ...], after: dict[str, list[LayerRecord]]
+    hidden: tuple[LayerRecord, ...], after: dict[str, list[LayerRecord]]
 ) -> tuple[Depth, ...]:
-    """What starting weights and activations do to signals along each plain stretch."""
-    starts = [layer for layer in layers if layer.is_a(*WEIGHTED) and layer.kernel is not None]
+    """What starting weights and activations do to signals along each plain stretch.
+
+    Only layers that are trained and start at random count. The output layer does not: it may start
+    as small as one likes.
+    """
+    members = {
+        layer.name
+        for layer in hidden
+        if layer.is_trainable and layer.kernel is not None and not layer.kernel.is_alike
+    }
     taken: set[str] = set()
     found = []
-    for layer in starts:
-        if layer.name not in taken:
-            stretch = _stretch(layer, after)
+    for layer in hidden:
+        if layer.name in members - taken:
+            stretch = _stretch(layer, after, members)
             taken |= {member.name for member, _ in stretch}
             found += [_depth(stretch)] if len(stretch) > 1 else []
     return tuple(depth for depth in found if depth is not None)
 
 
 def _stretch(
-    layer: LayerRecord, after: Mapping[str, list[LayerRecord]]
+    layer: LayerRecord, after: Mapping[str, list[LayerRecord]], members: set[str]
 ) -> list[tuple[LayerRecord, LayerRecord]]:
     """Returns the layers of a plain stretch, each with the place that has its activation."""
     found = []
@@ -497,8 +505,10 @@ def _stretch(
         current = None
         while len(nexts) == 1:
             other = nexts[0]
-            if other.is_a(*WEIGHTED) and other.kernel is not None:
+            if other.name in members:
                 current = other
+                break
+            if other.is_a(*WEIGHTED):
                 break
             if other.activation is not None and bearer.activation == "linear":
                 bearer = other

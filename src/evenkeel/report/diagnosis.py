@@ -14,6 +14,8 @@ from rich.console import Console, Group
 from rich.padding import Padding
 from rich.text import Text
 
+from evenkeel.doctor.finding import Number
+
 _COLORS = {"fault": "bold red", "warning": "bold yellow", "note": "bold cyan"}
 _WIDTH = 100
 _UNKNOWN_SHOWN = 6
@@ -47,15 +49,7 @@ def number_of(number: dict[str, Any]) -> str:
         >>> number_of({"name": "rows", "value": 60000.0, "unit": "rows"})
         'rows 60,000'
     """
-    value = number["value"]
-    if isinstance(value, str):
-        shown = value
-    elif float(value).is_integer() and abs(value) < 1e15:
-        shown = f"{int(value):,}"
-    else:
-        shown = f"{value:.3g}"
-    unit = "" if number["name"].endswith(number["unit"]) else f" {number['unit']}"
-    return f"{number['name']} {shown}{unit}"
+    return str(Number(number["name"], float(number["value"]), number["unit"]))
 
 
 def shown(checkup: dict[str, Any]) -> Group:
@@ -76,18 +70,19 @@ def _finding(finding: dict[str, Any], indent: int = 0) -> list[Any]:
         ("  " + finding["code"], "bold"),
         f"  {', '.join(finding['place'][:4])}" if finding["place"] else "",
     )
-    lines = [head, Text("  " + finding["sentence"])]
+    lines = [Text(finding["sentence"])]
     evidence = "; ".join(number_of(number) for number in finding["evidence"][:_NUMBERS_SHOWN])
     if evidence:
-        lines.append(Text(f"  Evidence: {evidence}.", style="dim"))
+        lines.append(Text(f"Evidence: {evidence}.", style="dim"))
     if finding["remedies"]:
         first, *others = finding["remedies"]
-        lines.append(Text.assemble("  Type: ", (first["type"], "green")))
+        lines.append(Text.assemble("Type: ", (first["type"], "green")))
         if others:
-            lines.append(Text(f"  Or: {', '.join(o['does'] for o in others)}.", style="dim"))
-    block: list[Any] = [Padding(line, (0, 0, 0, indent)) for line in lines]
+            lines.append(Text(f"Or: {', '.join(o['does'] for o in others)}.", style="dim"))
+    block: list[Any] = [Padding(head, (0, 0, 0, indent))]
+    block += [Padding(line, (0, 0, 0, indent + 2)) for line in lines]
     for symptom in finding["symptoms"]:
-        block.append(Padding(Text("  explains", style="dim"), (0, 0, 0, indent)))
+        block.append(Padding(Text("It explains:", style="dim"), (0, 0, 0, indent + 2)))
         block += _finding(symptom, indent + 4)
     return block
 

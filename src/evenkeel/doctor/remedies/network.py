@@ -94,6 +94,7 @@ def _fitting_loss(patient: Patient, head: HeadRecord) -> tuple[str, str, int]:
     units = head.units or 1
     if target is None or target.values is None:
         kind = head.kind or "numbers"
+        kind = "binary" if units == 1 and kind in LOSS_NAMES else kind
         return kind, {"binary": "sigmoid", "numbers": "linear"}.get(kind, "softmax"), units
     values = target.values.reshape(len(target.values), -1)
     columns = values.shape[1]

@@ -177,7 +177,7 @@ class InitActivationMismatch(Rule):
         if not depths:
             yield Number("stretches of several layers", 0, "stretches")
         for depth in depths:
-            if not _started(run) or not any(layer.is_trainable for layer in depth.layers):
+            if not _started(run):
                 continue
             yield Number("factor on gradients", depth.backward)
             yield Number("factor on signals", depth.forward)

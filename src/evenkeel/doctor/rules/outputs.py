@@ -61,8 +61,15 @@ class OutputActivationMismatch(Rule):
                     Number("units", head.units or 0, "units"),
                     place=(head.name, place.name),
                     confidence=1.0,
-                    remedies=self.remedies[:1] if wrong.from_logits else self.remedies,
+                    remedies=self._fitting(head, wrong),
                 )
+
+    def _fitting(self, head: HeadRecord, wrong: Misfit) -> tuple[str, ...]:
+        if wrong.from_logits:
+            return self.remedies[:1]
+        # One unit of softmax says that the loss, the units and the targets were never compared.
+        is_single = head.units == 1 and wrong.is_hopeless
+        return self.remedies[::-1] if is_single else self.remedies
 
 
 class LossMismatch(Rule):
