@@ -244,8 +244,9 @@ def _config(layer: Any) -> dict[str, Any]:
     except Exception:  # a layer of the user's own need not be describable to be looked at
         config = {}
     inner = getattr(layer, "activation", None)
-    if isinstance(inner, Layer) and hasattr(inner, "negative_slope"):
-        config["negative_slope"] = inner.negative_slope
+    slope = getattr(inner, "negative_slope", None)
+    if slope is not None:
+        config["negative_slope"] = slope
     for name in ("mean", "variance"):
         value = getattr(layer, name, None)
         if type(layer).__name__ == "Normalization" and value is not None:

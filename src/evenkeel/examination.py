@@ -14,7 +14,7 @@ from evenkeel.description import describe
 from evenkeel.doctor.diagnosis import Diagnosis, diagnose
 from evenkeel.doctor.finding import Finding
 from evenkeel.doctor.patient import Patient, RunRecord
-from evenkeel.doctor.remedy import REMEDIES
+from evenkeel.doctor.remedies import REMEDIES
 from evenkeel.doctor.rule import Verdict
 from evenkeel.errors import (
     InvalidArgumentError,

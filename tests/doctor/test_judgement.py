@@ -13,11 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-import evenkeel as ek
 from evenkeel import activations, initializers
 from evenkeel.doctor import Finding, InputData, Number, Patient, TargetData, diagnose, moments
 from evenkeel.doctor.causes import by_cause
+from evenkeel.doctor.ordering import unseen_if_ordered
 from evenkeel.doctor.outputs import RANGES, misfit
+from evenkeel.doctor.remedies import REMEDIES
 from evenkeel.doctor.rules.data import (
     ClassImbalance,
     InputsNotStandardized,
@@ -31,7 +32,6 @@ from evenkeel.doctor.statistics import (
     Missing,
     Numbers,
     sample_of,
-    unseen_if_ordered,
 )
 from tests.doctor.patients import adam, chain, classifier, dense, normal, other, patient, regression
 
@@ -314,7 +314,7 @@ def test_pixels_explain_what_selu_lacks():
 def test_a_remedy_changes_a_copy():
     sick = regression(normal(400) * 1e6)
     (found,) = diagnose(sick).findings
-    treated = ek.doctor.REMEDIES[found.remedies[0]].apply(sick, found)
+    treated = REMEDIES[found.remedies[0]].apply(sick, found)
     assert diagnose(treated).codes == set()
     assert diagnose(sick).codes == {"targets-not-scaled"}
 
@@ -327,7 +327,7 @@ def test_scaled_targets_have_mean_0_and_deviation_1_by_training_rows():
         targets=(TargetData(values=sick.targets[0].values, validation=np.full(200, 1000.0)),),
     )
     found = next(f for f in diagnose(sick).all_findings if f.code == "targets-not-scaled")
-    treated = ek.doctor.REMEDIES["scale-targets"].apply(sick, found).targets[0]
+    treated = REMEDIES["scale-targets"].apply(sick, found).targets[0]
     assert treated.values.std() == pytest.approx(1)
     assert abs(treated.validation.mean()) < 0.1
 
@@ -345,7 +345,7 @@ def test_a_fixed_last_layer_scales_targets():
 def test_usual_settings_keep_what_was_well():
     sick = patient(optimizer=adam(0.01, epsilon=1.0, amsgrad=True))
     (found,) = diagnose(sick).findings
-    treated = ek.doctor.REMEDIES["usual-optimizer-settings"].apply(sick, found)
+    treated = REMEDIES["usual-optimizer-settings"].apply(sick, found)
     assert treated.optimizer.settings["amsgrad"] is True
     assert treated.optimizer.settings["epsilon"] == 1e-7
 

@@ -7,11 +7,14 @@ import json
 
 import pytest
 
-from evenkeel.doctor import CODES, FAMILIES, REMEDIES, RULES, Patient, diagnose, explain, family_of
+from evenkeel.doctor import Patient, diagnose, explain, family_of
 from evenkeel.doctor.causes import EXPLAINS
 from evenkeel.doctor.finding import SEVERITIES
 from evenkeel.doctor.pages import SECTIONS
+from evenkeel.doctor.remedies import REMEDIES
+from evenkeel.doctor.rules import RULES
 from evenkeel.doctor.statistics import STATISTICS
+from evenkeel.doctor.vocabulary import CODES, FAMILIES
 from tests.doctor.patients import CASES
 
 every_rule = pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.code)

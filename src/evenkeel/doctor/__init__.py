@@ -7,33 +7,32 @@ patient to patient. Nothing here computes with a network, and nothing needs one.
 
 from __future__ import annotations
 
-from evenkeel.doctor import remedies
-from evenkeel.doctor.diagnosis import Diagnosis, diagnose
-from evenkeel.doctor.finding import Finding, Number
-from evenkeel.doctor.pages import Page, explain
-from evenkeel.doctor.patient import (
-    HeadRecord,
-    InputData,
-    Kernel,
-    LayerRecord,
-    OptimizerRecord,
-    Patient,
-    RunRecord,
-    ScheduleRecord,
-    TargetData,
-)
-from evenkeel.doctor.remedy import REMEDIES, Remedy
-from evenkeel.doctor.rule import Rule, Unclear, Verdict
-from evenkeel.doctor.rules import RULES
-from evenkeel.doctor.vocabulary import CODES, FAMILIES, family_of
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-assert remedies  # importing them makes them known
+from evenkeel.errors import nearest
+
+if TYPE_CHECKING:
+    from evenkeel.doctor.diagnosis import Diagnosis, diagnose
+    from evenkeel.doctor.finding import Finding, Number
+    from evenkeel.doctor.pages import Page, explain
+    from evenkeel.doctor.patient import (
+        HeadRecord,
+        InputData,
+        Kernel,
+        LayerRecord,
+        OptimizerRecord,
+        Patient,
+        RunRecord,
+        ScheduleRecord,
+        TargetData,
+    )
+    from evenkeel.doctor.remedies import remedy_named
+    from evenkeel.doctor.remedy import Remedy
+    from evenkeel.doctor.rule import Rule, Unclear, Verdict
+    from evenkeel.doctor.vocabulary import family_of
 
 __all__ = [
-    "CODES",
-    "FAMILIES",
-    "REMEDIES",
-    "RULES",
     "Diagnosis",
     "Finding",
     "HeadRecord",
@@ -54,4 +53,31 @@ __all__ = [
     "diagnose",
     "explain",
     "family_of",
+    "remedy_named",
 ]
+
+# Imported when first used: `fit` needs two small files of the doctor, and not all rules.
+_HOMES = {
+    "diagnosis": ("Diagnosis", "diagnose"),
+    "finding": ("Finding", "Number"),
+    "pages": ("Page", "explain"),
+    "patient": (
+        *("HeadRecord", "InputData", "Kernel", "LayerRecord", "OptimizerRecord", "Patient"),
+        *("RunRecord", "ScheduleRecord", "TargetData"),
+    ),
+    "remedies": ("remedy_named",),
+    "remedy": ("Remedy",),
+    "rule": ("Rule", "Unclear", "Verdict"),
+    "vocabulary": ("family_of",),
+}
+
+
+def __getattr__(name: str) -> Any:
+    home = next((home for home, names in _HOMES.items() if name in names), None)
+    if home is None:
+        raise AttributeError(f"evenkeel.doctor has no {name!r}. {nearest(name, __all__)}")
+    return getattr(import_module(f"evenkeel.doctor.{home}"), name)
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

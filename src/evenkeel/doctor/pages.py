@@ -10,15 +10,13 @@ import inspect
 from dataclasses import dataclass
 from typing import Any
 
-from evenkeel.doctor import remedies as _known
-from evenkeel.doctor.remedy import REMEDIES
+from evenkeel.doctor.remedies import REMEDIES
 from evenkeel.doctor.rules import RULES
 from evenkeel.doctor.vocabulary import CODES, family_of
 from evenkeel.errors import InvalidArgumentError, nearest
 from evenkeel.errors import explain as refusal
 
 SECTIONS = ("Measures", "Why it hurts", "Looks like", "False alarms", "Remedies")
-assert _known  # importing them makes them known
 
 
 @dataclass(frozen=True, kw_only=True)

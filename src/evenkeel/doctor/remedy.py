@@ -31,7 +31,8 @@ class Remedy:
         wording: What a user would type, for a patient and a finding.
 
     Example:
-        >>> REMEDIES["gather-data"].is_advice
+        >>> from evenkeel.doctor import remedy_named
+        >>> remedy_named("gather-data").is_advice
         True
     """
 
@@ -76,8 +77,8 @@ def remedy(
         types: What a user would type, or a function that says it for a patient and a finding.
 
     Example:
-        >>> from evenkeel.doctor.remedy import REMEDIES
-        >>> REMEDIES["shuffle-rows"].does
+        >>> from evenkeel.doctor import remedy_named
+        >>> remedy_named("shuffle-rows").does
         'shuffle inputs and targets together'
     """
 

@@ -93,7 +93,9 @@ class Rule:
     remedies: ClassVar[tuple[str, ...]] = ()
     eases: ClassVar[tuple[str, ...]] = ()  # remedies that help, while the finding stays
 
-    check: ClassVar[Any]
+    def check(self, *numbers: Any, **by_name: Any) -> Iterable[Finding | Number | Unclear]:
+        """Yields findings, the numbers that were looked at, and what cannot be judged."""
+        raise NotImplementedError(f"{type(self).__name__} must define check.")
 
     @classmethod
     def requires(cls) -> tuple[str, ...]:

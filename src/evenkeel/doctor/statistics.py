@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from evenkeel.doctor import moments
+from evenkeel.doctor.ordering import MOST_CLASSES
 from evenkeel.doctor.patient import (
     MAX_POOLING,
     MERGING,
@@ -41,8 +42,6 @@ _SAMPLE_ELEMENTS = 2**21
 _SAMPLE_ROWS = 2000
 # How many elements are scanned for NaN at a time: 64 MiB of float32.
 _SCAN_ELEMENTS = 2**24
-# Whole numbers with more different values than this are taken for a regression's targets.
-MOST_CLASSES = 100
 
 STATISTICS: dict[str, Callable[..., Any]] = {}
 
@@ -301,7 +300,8 @@ def _scaled(given: InputMoments, layer: LayerRecord) -> InputMoments | None:
     """Returns an input behind a layer that scales and shifts it."""
     shape = given.data.values.shape[1:]
     if layer.is_a("Rescaling"):
-        scale, offset = layer.config.get("scale"), layer.config.get("offset", 0.0)
+        scale: Any = layer.config.get("scale", 1.0)
+        offset: Any = layer.config.get("offset", 0.0)
     else:
         mean, variance = layer.config.get("mean"), layer.config.get("variance")
         if mean is None or variance is None:
@@ -401,28 +401,6 @@ def _head_targets(patient: Patient, head: HeadRecord, target: TargetData) -> Hea
     )
 
 
-def unseen_if_ordered(labels: np.ndarray, cut: int) -> list[float] | None:
-    """Returns which classes only the rows from `cut` on have, if rows are ordered by class.
-
-    Rows are ordered where the labels only rise or only fall, or where the last rows have classes
-    that the first ones lack. None means that they are not, or that there are no classes.
-
-    Args:
-        labels: The class of each row.
-        cut: The first row that is kept back.
-
-    Example:
-        >>> unseen_if_ordered(np.array([0, 0, 1, 1, 2]), 4), unseen_if_ordered(np.array([1, 0, 1, 0]), 2)
-        ([2], None)
-    """  # noqa: E501  # doctest compares the line as it is
-    values = np.unique(labels)
-    if not 2 <= len(values) <= MOST_CLASSES or (values != np.floor(values)).any():
-        return None
-    steps = np.diff(labels.astype(np.float64))
-    unseen = sorted(set(labels[cut:].tolist()) - set(labels[:cut].tolist()))
-    return unseen if unseen or (steps >= 0).all() or (steps <= 0).all() else None
-
-
 # -- structure -----------------------------------------------------------------------------------
 
 
@@ -436,10 +414,16 @@ def after(layers: tuple[LayerRecord, ...]) -> dict[str, list[LayerRecord]]:
 def hidden(
     layers: tuple[LayerRecord, ...], after: dict[str, list[LayerRecord]]
 ) -> tuple[LayerRecord, ...]:
-    """The layers with weights that have another such layer behind them."""
+    """The layers with weights that have another such layer behind them, which is trained.
+
+    A fixed last layer, which puts a unit back, makes no hidden layer of the one before it.
+    """
 
     def leads_on(name: str) -> bool:
-        return any(other.is_a(*WEIGHTED) or leads_on(other.name) for other in after.get(name, []))
+        return any(
+            (other.is_a(*WEIGHTED) and other.is_trainable) or leads_on(other.name)
+            for other in after.get(name, [])
+        )
 
     return tuple(layer for layer in layers if layer.is_a(*WEIGHTED) and leads_on(layer.name))
 

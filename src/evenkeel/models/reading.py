@@ -16,7 +16,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from evenkeel.doctor.statistics import unseen_if_ordered
+from evenkeel.doctor.ordering import unseen_if_ordered
 from evenkeel.engine import intake
 from evenkeel.engine.feed import ArrayFeed, Feed, StreamFeed
 from evenkeel.engine.objective import Head

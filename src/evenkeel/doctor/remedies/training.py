@@ -42,8 +42,9 @@ def usual_optimizer_settings(patient: Patient, finding: Finding) -> Patient:
         return patient
     usual = USUAL.get(optimizer.kind, {})
     settings = {n: usual.get(n, value) for n, value in optimizer.settings.items()}
-    if settings.get("weight_decay"):
-        settings["weight_decay"] = min(float(settings["weight_decay"]), 0.004)
+    decay = settings.get("weight_decay")
+    if decay:
+        settings["weight_decay"] = min(float(decay), 0.004)
     return replace(
         patient,
         optimizer=replace(

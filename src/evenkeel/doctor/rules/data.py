@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from evenkeel.doctor.finding import Finding, Number
+from evenkeel.doctor.ordering import unseen_if_ordered
 from evenkeel.doctor.outputs import RANGES
 from evenkeel.doctor.patient import InputData, LayerRecord, RunRecord, TargetData
 from evenkeel.doctor.rule import Rule, Unclear
@@ -16,7 +17,6 @@ from evenkeel.doctor.statistics import (
     HeadTargets,
     InputMoments,
     NotFinite,
-    unseen_if_ordered,
 )
 
 Said = Iterator[Finding | Number | Unclear]
@@ -259,7 +259,9 @@ class ConstantFeature(Rule):
     @staticmethod
     def _share_a_range(moments: InputMoments) -> bool:
         highest = moments.high[moments.high > moments.low]
-        return len(moments.mean) > 16 and float(np.median(highest)) >= 0.2 * float(highest.max())
+        if len(moments.mean) <= 16 or not len(highest):
+            return False
+        return float(np.median(highest)) >= 0.2 * float(highest.max())
 
 
 class TargetsConstant(Rule):

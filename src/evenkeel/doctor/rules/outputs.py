@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from evenkeel.doctor.finding import Finding, Number
+from evenkeel.doctor.finding import Finding, Number, Severity
 from evenkeel.doctor.outputs import LOSS_NAMES, Misfit, misfit
 from evenkeel.doctor.patient import HeadRecord, LayerRecord, Patient, output_layer
 from evenkeel.doctor.rule import Rule, Unclear
@@ -127,7 +127,7 @@ class LossMismatch(Rule):
                     confidence=confidence,
                 )
 
-    def _of_targets(self, found: HeadTargets) -> tuple[str, str, float] | None:
+    def _of_targets(self, found: HeadTargets) -> tuple[Severity, str, float] | None:
         head, name = found.head, found.head.name
         activation = None if found.layer is None else found.layer.activation
         columns, units = found.values.shape[1], head.units or 0
