@@ -125,7 +125,7 @@ def drop_rows_not_finite(patient: Patient, finding: Finding) -> Patient:
 def _finite(*arrays: list[np.ndarray | None]) -> np.ndarray | None:
     found: np.ndarray | None = None
     for array in (a for group in arrays for a in group if a is not None):
-        finite: np.ndarray = np.isfinite(array.reshape(len(array), -1)).all(axis=1)
+        finite = np.asarray(np.isfinite(array.reshape(len(array), -1)).all(axis=1))
         found = finite if found is None else np.logical_and(found, finite)
     return found
 
