@@ -423,6 +423,24 @@ CASES = (
     ),
     Case(
         "loss-mismatch",
+        "five classes for yes or no",
+        lambda: patient(
+            y=classes(count=5), units=1, kind="binary", loss="binary_crossentropy",
+            layers=chain(dense("out", 5, 1, "sigmoid")),
+        ),
+        lambda: patient(
+            y=classes(count=2), units=1, kind="binary", loss="binary_crossentropy",
+            layers=chain(dense("out", 5, 1, "sigmoid")),
+        ),
+    ),
+    Case(
+        "loss-mismatch",
+        "class numbers taken for numbers",
+        lambda: regression(classes(count=6)),
+        lambda: regression(random().poisson(2, ROWS)),
+    ),
+    Case(
+        "loss-mismatch",
         "numbers for classes",
         lambda: patient(y=np.abs(normal(ROWS))),
         lambda: patient(y=classes()),

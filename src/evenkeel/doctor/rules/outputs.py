@@ -131,6 +131,7 @@ class LossMismatch(Rule):
         head, name = found.head, found.head.name
         activation = None if found.layer is None else found.layer.activation
         columns, units = found.values.shape[1], head.units or 0
+        classes = 0 if found.labels is None else len(found.counts)
         if head.kind in LOSS_NAMES and not found.is_whole:
             is_soft = head.kind != "classes" and self._are_probabilities(found)
             if not is_soft:
@@ -179,6 +180,13 @@ class LossMismatch(Rule):
                 ),
                 0.9,
             )
+        if head.kind == "binary" and units == 1 and found.labels is not None and classes > 2:
+            return (
+                "fault",
+                f"{name!r} has {classes} classes, and one unit under {head.loss!r} tells yes from "
+                "no.",
+                1.0,
+            )
         if head.is_regression and activation == "softmax" and units > 1:
             return (
                 "warning",
@@ -203,7 +211,23 @@ class LossMismatch(Rule):
                 (f"The targets of {name!r} are 0 and 1, and {head.loss!r} takes them for numbers."),
                 0.6,
             )
+        if head.is_regression and activation in (None, "linear") and self._look_like_classes(found):
+            return (
+                "note",
+                f"The targets of {name!r} are {classes} whole numbers from 0 on, about equally "
+                f"often: if they name classes, {head.loss!r} puts class 2 between 1 and 3.",
+                0.5,
+            )
         return None
+
+    @staticmethod
+    def _look_like_classes(found: HeadTargets) -> bool:
+        """Whether whole numbers are 0..k-1, equally often; counts and grades are rarely so."""
+        if found.labels is None or found.values.shape[1] > 1:
+            return False
+        counts = found.counts
+        is_numbered = found.labels.min() == 0 and found.labels.max() == len(counts) - 1
+        return bool(is_numbered and 3 <= len(counts) <= 20 and counts.max() < 2 * counts.min())
 
     @staticmethod
     def _are_yes_or_no(found: HeadTargets) -> bool:

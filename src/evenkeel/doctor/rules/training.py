@@ -13,6 +13,7 @@ from evenkeel.doctor.patient import LayerRecord, OptimizerRecord
 from evenkeel.doctor.rule import Rule, Unclear
 
 Said = Iterator[Finding | Number | Unclear]
+_UNKNOWN_LENGTH = Unclear("The length of the run is not known: type checkup(..., epochs=10).")
 
 
 class OptimizerSettings(Rule):
@@ -154,7 +155,7 @@ class BatchnormHorizon(Rule):
     left = 0.05
     mostly = 1 / math.e
 
-    def check(self, parts: tuple[LayerRecord, ...], steps: int) -> Said:
+    def check(self, parts: tuple[LayerRecord, ...], steps: int | None) -> Said:
         """Compares the memory of the moving averages with the length of the run.
 
         Measures:
@@ -170,9 +171,12 @@ class BatchnormHorizon(Rule):
         Remedies:
             A smaller momentum (safe), or more steps.
         """
-        for layer in parts:
+        learning = [p for p in parts if p.is_a("BatchNormalization") and p.is_trainable]
+        yield Number("batch normalizations", len(learning), "layers")
+        for layer in learning:
             momentum = layer.config.get("momentum")
-            if not layer.is_a("BatchNormalization") or not layer.is_trainable or momentum is None:
+            if momentum is None or steps is None:
+                yield _UNKNOWN_LENGTH
                 continue
             left = float(momentum) ** steps
             yield Number(f"left of the start in {layer.name}", left, "of the average")
@@ -202,7 +206,7 @@ class ScheduleHorizon(Rule):
     idle = 0.34
     mostly_idle = 0.9
 
-    def check(self, optimizer: OptimizerRecord, steps: int) -> Said:
+    def check(self, optimizer: OptimizerRecord, steps: int | None) -> Said:
         """Follows the learning rate over the run.
 
         Measures:
@@ -221,7 +225,10 @@ class ScheduleHorizon(Rule):
         """
         schedule = optimizer.schedule
         if schedule is None or schedule.is_of_the_run:
-            yield Number("steps", steps, "steps")
+            yield Number("schedules of a length of their own", 0, "schedules")
+            return
+        if steps is None:
+            yield _UNKNOWN_LENGTH
             return
         rates = schedule.within(steps)
         idle = float((rates < self.negligible * schedule.peak).mean())
