@@ -24,8 +24,10 @@ def network(first: list[ek.Layer], activation: str, initializer: str) -> ek.Sequ
 def main() -> None:
     """Prints both checkups and both accuracies."""
     (x, y), (x_test, y_test) = ek.datasets.digits.load_data()
+    normalization = ek.layers.Normalization()
+    normalization.adapt(x)
     sick = ([], "sigmoid", "glorot_uniform")
-    treated = ([ek.layers.Rescaling(1 / 16)], "relu", "he_normal")
+    treated = ([normalization], "relu", "he_normal")
     for parts in (sick, treated):
         ek.set_random_seed(42)
         model = network(*parts)

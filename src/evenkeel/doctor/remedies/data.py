@@ -253,7 +253,11 @@ def split_again(patient: Patient, finding: Finding) -> Patient:
 advise(
     "gather-data",
     does="gather more rows, or look at how these were made",
-    types="np.unique(y, return_counts=True)  # what is there",
+    types=lambda patient, finding: (
+        "np.unique(y, return_counts=True)  # what is there: gather more of what is rare"
+        if any(head.kind not in (None, "numbers") for head in patient.heads)
+        else "len(y), y.min(), y.max()  # what is there: gather more, or look at how y was made"
+    ),
 )
 advise(
     "stratify",
