@@ -83,14 +83,18 @@ def _built_for(model: Any, x: Any) -> Iterator[tuple[list[InputData], str]]:
     """Yields the inputs, the model being built to their shapes for as long."""
     with model.left_as_it_was(always=True), undisturbed():
         inputs = _inputs(model, x)
-        shapes = [(None, *data.values.shape[1:]) for data in inputs]
+        shapes: Any = [(None, *data.values.shape[1:]) for data in inputs]
+        if isinstance(x, dict):
+            shapes = {data.name: shape for data, shape in zip(inputs, shapes, strict=True)}
+        elif len(inputs) == 1:
+            (shapes,) = shapes
         if model.built:
             intake.check_inputs(model, [data.values for data in inputs])
             yield inputs, ""
             return
         reason = ""
         try:
-            model.ensure_built(shapes[0] if len(shapes) == 1 else shapes)
+            model.ensure_built(shapes)
         except (EvenkeelError, TypeError, ValueError) as error:
             reason = f"The network cannot be built for this data: {error}"
         yield inputs, reason
@@ -392,7 +396,19 @@ def _held_out(
                 "Type validation_data=(x_valid, y_valid).",
             )
         )
-    return [data.values for data in _inputs(model, given[0], "validation_data x")], given[1]
+    found: list[np.ndarray | None] = []
+    for data, held in zip(inputs, _inputs(model, given[0], "validation_data x"), strict=True):
+        values = held.values
+        found.append(values)
+        if values.ndim != data.values.ndim or values.shape[-1] != data.values.shape[-1]:
+            raise InvalidDataError(
+                explain(
+                    f"checkup(validation_data): {data.name} has the shape {values.shape}, and the "
+                    f"training rows {data.values.shape}.",
+                    "Prepare both alike.",
+                )
+            )
+    return found, given[1]
 
 
 def _targets(
@@ -400,6 +416,8 @@ def _targets(
 ) -> tuple[TargetData, ...]:
     if y is None:
         return (TargetData(),) * max(len(heads), 1)
+    if not heads and isinstance(y, Mapping | list | tuple):
+        return (TargetData(),)  # which output each part belongs to is not known
     names = [head.name for head in heads] or ["y"]
     values, validation = _parts(y, names, "y"), _parts(held_out, names, "validation_data y")
     for value in values:

@@ -357,6 +357,39 @@ def test_a_model_with_a_call_of_its_own_is_judged_as_far_as_that_goes(random):
     assert any("call of its own" in verdict.reason for verdict in result.unknown)
 
 
+def test_inputs_and_outputs_in_dicts_of_a_model_with_a_call_of_its_own(table):
+    x, y = table
+
+    class Own(ek.Model):
+        def __init__(self):
+            super().__init__()
+            self.first, self.left, self.right = hidden(), layers.Dense(1), layers.Dense(1)
+
+        def call(self, inputs):
+            body = self.first(inputs["table"])
+            return {"left": self.left(body), "right": self.right(body)}
+
+    model = Own()
+    assert not ek.checkup(model, {"table": x}, {"left": y, "right": y}).findings
+    model.compile(ADAM, loss={"left": "mse", "right": "mse"})
+    (found,) = ek.checkup(model, {"table": x}, {"left": y, "right": y * 1e6}).findings
+    assert (found.code, found.place) == ("targets-not-scaled", ("right",))
+
+
+def test_targets_that_are_not_finite_are_one_finding(table):
+    x, y = table
+    holed = np.where(y > 1, np.inf, np.round(np.clip(y, 0, 1)))
+    model = stack(hidden(), layers.Dense(2, activation="softmax"))
+    assert ek.checkup(model, x, holed).codes == {"inputs-not-finite"}
+
+
+def test_validation_rows_of_another_width_are_refused(table):
+    x, y = table
+    model = stack(hidden(), layers.Dense(1), loss="mse")
+    with pytest.raises(ek.errors.InvalidDataError, match="Prepare both alike"):
+        ek.checkup(model, x, y, validation_data=(x[:, :3], y))
+
+
 def test_a_layer_of_ones_own_makes_it_cautious(random):
     class Halved(layers.Layer):
         def call(self, inputs):

@@ -366,18 +366,31 @@ def head_targets(
 ) -> tuple[HeadTargets, ...]:
     """Each output that has targets, with them."""
     found = [
-        _head_targets(patient, head, target)
+        _head_targets(patient, head, _finite(target))
         for head, target in zip(heads, targets, strict=False)
         if target.values is not None and head.loss is not None
     ]
+    found = [one for one in found if len(one.values)]
     if not found:
         raise Missing("No targets were given for an output that has a loss: type checkup(x, y).")
     return tuple(found)
 
 
+def _finite(target: TargetData) -> TargetData:
+    """Returns the targets without the rows that are NaN or infinite, which another rule counts."""
+    kept = [
+        values
+        if values is None or values.dtype.kind != "f"
+        else values[np.isfinite(values.reshape(len(values), -1)).all(axis=1)]
+        for values in (target.values, target.validation)
+    ]
+    return TargetData(values=kept[0], validation=kept[1])
+
+
 def _head_targets(patient: Patient, head: HeadRecord, target: TargetData) -> HeadTargets:
     assert target.values is not None
-    values = target.values.reshape(len(target.values), -1).astype(np.float64)
+    values = target.values.reshape(len(target.values), max(1, math.prod(target.values.shape[1:])))
+    values = values.astype(np.float64)
     is_whole = bool((values == np.floor(values)).all())
     ones = values.sum(axis=1)
     is_one_hot = (

@@ -48,7 +48,6 @@ def standardize_inputs(patient: Patient, finding: Finding) -> Patient:
     """Puts a scaling layer behind an input, in place of one that is there and does not do."""
     data = _input_of(patient, finding)
     name = f"scaling_of_{data.name}"
-    sample = data.values.reshape(len(data.values), -1).astype(np.float64)
     if _are_pixels(data):
         kinds, config = ("Rescaling",), {"scale": 1 / 255, "offset": 0.0}
     else:
@@ -56,7 +55,6 @@ def standardize_inputs(patient: Patient, finding: Finding) -> Patient:
         values = data.values.astype(np.float64)
         kinds = ("Normalization",)
         config = {"mean": values.mean(axis=axes), "variance": values.var(axis=axes)}
-    assert len(sample)
     entry = patient.layer(data.layer)
     if patient.layers is None or entry is None:
         return patient

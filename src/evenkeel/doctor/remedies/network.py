@@ -419,21 +419,17 @@ def l2(patient: Patient, finding: Finding) -> Patient:
     types="ek.layers.Dropout(0.2) before the output layer",
 )
 def dropout(patient: Patient, finding: Finding) -> Patient:
-    """Puts a dropout before the last layer with weights, where there is a hidden layer."""
-    if patient.layers is None or not any(layer.is_a(*NOISY) for layer in patient.layers):
-        last = next((n for n in reversed(patient.layers or ()) if n.is_a(*WEIGHTED)), None)
-        before = None if last is None or not last.sources else patient.layer(last.sources[0])
-        if last is not None and before is not None and before.activation not in (None, "linear"):
-            kind = "AlphaDropout" if before.activation == "selu" else "Dropout"
-            added = LayerRecord(
-                name="dropout_of_output", kinds=(kind,), config={"rate": 0.2}, sources=last.sources
-            )
-            layers = [
-                part
-                for layer in patient.layers or ()
-                for part in (
-                    (added, replace(layer, sources=(added.name,))) if layer is last else (layer,)
-                )
-            ]
-            return replace(patient, layers=tuple(layers))
-    return patient
+    """Puts a dropout before the last layer with weights, unless there is noise already."""
+    layers = patient.layers or ()
+    last = next((layer for layer in reversed(layers) if layer.is_a(*WEIGHTED)), None)
+    before = None if last is None or not last.sources else patient.layer(last.sources[0])
+    is_noisy = any(layer.is_a(*NOISY) for layer in layers)
+    if last is None or before is None or is_noisy or before.activation in (None, "linear"):
+        return patient
+    kind = "AlphaDropout" if before.activation == "selu" else "Dropout"
+    added = LayerRecord(
+        name="dropout_of_output", kinds=(kind,), config={"rate": 0.2}, sources=last.sources
+    )
+    place = layers.index(last)
+    moved = replace(last, sources=(added.name,))
+    return replace(patient, layers=(*layers[:place], added, moved, *layers[place + 1 :]))
