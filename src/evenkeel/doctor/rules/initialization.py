@@ -40,9 +40,12 @@ class InitScale(Rule):
     smallest = 0.02
 
     def check(
-        self, layers: tuple[LayerRecord, ...], after: After, hidden: tuple[LayerRecord, ...],
+        self,
+        layers: tuple[LayerRecord, ...],
+        after: After,
+        hidden: tuple[LayerRecord, ...],
         run: RunRecord,
-    ) -> Said:  # fmt: skip
+    ) -> Said:
         """Compares each layer's starting weights with what any activation could call for.
 
         Measures:
@@ -94,9 +97,12 @@ class ConstantInit(Rule):
     remedies = ("re-initialize",)
 
     def check(
-        self, layers: tuple[LayerRecord, ...], after: After, hidden: tuple[LayerRecord, ...],
+        self,
+        layers: tuple[LayerRecord, ...],
+        after: After,
+        hidden: tuple[LayerRecord, ...],
         run: RunRecord,
-    ) -> Said:  # fmt: skip
+    ) -> Said:
         """Looks for hidden layers whose units all have the same starting weights.
 
         Measures:

@@ -35,7 +35,9 @@ class NoHiddenNonlinearity(Rule):
     severities = ("warning", "note")
     remedies = ("add-activation",)
 
-    def check(self, layers: tuple[LayerRecord, ...], after: After, hidden: tuple[LayerRecord, ...]) -> Said:  # noqa: E501  # fmt: skip
+    def check(
+        self, layers: tuple[LayerRecord, ...], after: After, hidden: tuple[LayerRecord, ...]
+    ) -> Said:
         """Looks for layers that together are one linear layer.
 
         Measures:
