@@ -19,13 +19,10 @@ from evenkeel.doctor.causes import by_cause
 from evenkeel.doctor.ordering import unseen_if_ordered
 from evenkeel.doctor.outputs import RANGES, misfit
 from evenkeel.doctor.remedies import REMEDIES
-from evenkeel.doctor.rules.data import (
-    ClassImbalance,
-    InputsNotStandardized,
-    TargetsNotScaled,
-    TrainValidationShift,
-)
 from evenkeel.doctor.rules.initialization import InitActivationMismatch
+from evenkeel.doctor.rules.inputs import InputsNotStandardized
+from evenkeel.doctor.rules.samples import TrainValidationShift
+from evenkeel.doctor.rules.targets import ClassImbalance, TargetsNotScaled
 from evenkeel.doctor.statistics import (
     STATISTICS,
     Depth,

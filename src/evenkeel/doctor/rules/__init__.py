@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from evenkeel.doctor.rule import Rule
-from evenkeel.doctor.rules import data, initialization, outputs, structure, training
+from evenkeel.doctor.rules import (
+    initialization,
+    inputs,
+    outputs,
+    samples,
+    structure,
+    targets,
+    training,
+)
 
 
 def _rules_of(module: object) -> list[Rule]:
@@ -17,6 +25,6 @@ def _rules_of(module: object) -> list[Rule]:
 
 RULES: tuple[Rule, ...] = tuple(
     rule
-    for module in (data, outputs, initialization, structure, training)
+    for module in (inputs, targets, samples, outputs, initialization, structure, training)
     for rule in _rules_of(module)
 )
