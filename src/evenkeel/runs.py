@@ -35,6 +35,8 @@ from evenkeel.errors import (
     InvalidDataError,
     explain,
 )
+from evenkeel.examination import Checkup
+from evenkeel.examination import checkup as examined
 from evenkeel.models import Model, Sequential, load_model
 from evenkeel.optimizers import get as get_optimizer
 from evenkeel.randomness import set_random_seed
@@ -127,6 +129,38 @@ def train(
     record = _record(data, settings, source, history, test, seconds)
     (folder / RUN_FILE).write_text(json.dumps(record, indent=2) + "\n")
     return Result(folder=folder, test=test, outcome=history.outcome, history=history)
+
+
+def checkup(source: str, task: Task | None, settings: Settings) -> Checkup:
+    """Examines what `train` would train on a data set, or the network and data of a run folder.
+
+    Args:
+        source: A run folder, the name of a built-in data set, or the path of an NPZ file.
+        task: What is to be learned; seen from the targets when None.
+        settings: How the run would train; a run folder has its own.
+    """
+    folder = Path(source)
+    model = None
+    if (folder / RUN_FILE).is_file():
+        record, model = read_run(folder)
+        source, task = record["data"]["source"], record["data"]["task"]
+        plan = {name: value for name, value in record["plan"].items() if name != "hidden"}
+        settings = Settings(**plan, hidden=tuple(record["plan"]["hidden"]))
+    set_random_seed(settings.seed)
+    data = load_data(source, task, settings.seed)
+    x, y, x_valid, y_valid = _hold_out(data, settings)
+    if model is None:
+        scale = _target_scale(y) if data.task == "regression" else (1.0, 0.0)
+        y, y_valid = _scaled(y, scale), _scaled(y_valid, scale)
+        model = network_for(data, settings, x)
+    return examined(
+        model,
+        x,
+        y,
+        validation_data=(x_valid, y_valid),
+        batch_size=settings.batch_size,
+        epochs=settings.epochs,
+    )
 
 
 def network_for(data: Dataset, settings: Settings, x: np.ndarray) -> Sequential:

@@ -33,7 +33,7 @@ def inputs(x: Any, name: str = "x") -> np.ndarray:
     Raises:
         InvalidDataError: If it has no rows, is no numbers, or contains NaN or infinity.
     """
-    array = _numbers(x, name)
+    array = numbers(x, name)
     if array.ndim == 0:
         raise InvalidDataError(
             explain(
@@ -48,7 +48,7 @@ def inputs(x: Any, name: str = "x") -> np.ndarray:
                 "Check how the data was loaded or filtered.",
             )
         )
-    _refuse_not_finite(array, name, _columns_of(x))
+    _refuse_not_finite(array, name, columns_of(x))
     return array
 
 
@@ -386,7 +386,16 @@ def _within_unit(y: np.ndarray, loss: str, output_shape: tuple[Any, ...], name: 
     )
 
 
-def _numbers(data: Any, name: str) -> np.ndarray:
+def numbers(data: Any, name: str) -> np.ndarray:
+    """Turns data into an array of numbers, finite or not; refuses text and ragged rows.
+
+    Args:
+        data: An array, a DataFrame, or nested lists; float64 becomes float32, integers stay.
+        name: What the user calls it.
+
+    Raises:
+        InvalidDataError: If it is no array, or holds no numbers.
+    """
     try:
         array = np.asarray(data)
     except ValueError as error:
@@ -399,7 +408,7 @@ def _numbers(data: Any, name: str) -> np.ndarray:
     if array.dtype.kind == "O" and _are_all_numbers(data):
         array = np.asarray(data, dtype=np.float32)  # columns of several types, bool among them
     if array.dtype.kind not in "iufb":
-        columns = _columns_of(data)
+        columns = columns_of(data)
         culprits = _text_columns(data, columns)
         raise InvalidDataError(
             explain(
@@ -457,7 +466,8 @@ def _not_finite_error(
     )
 
 
-def _columns_of(data: Any) -> list[str] | None:
+def columns_of(data: Any) -> list[str] | None:
+    """Returns the names of a DataFrame's columns, or None for anything else."""
     columns = getattr(data, "columns", None)
     return None if columns is None else [str(column) for column in columns]
 
