@@ -22,6 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from evenkeel.errors import InvalidArgumentError, InvalidDataError, explain
+from evenkeel.precision import Precision, product
 from evenkeel.randomness import next_seed
 
 Array = jax.Array
@@ -213,6 +214,7 @@ class Scope:
         key: The random key of this evaluation; drawn when first needed if None.
         record: Whether taps keep what passes.
         complete: Whether `variables` are all that there are, so that reading another is an error.
+        precision: How exactly products are carried out.
     """
 
     def __init__(
@@ -224,6 +226,7 @@ class Scope:
         key: Array | None = None,
         record: bool = False,
         complete: bool = False,
+        precision: Precision = "float32",
     ):
         self._values: dict[int, Array | tuple[Array, ...]] = {
             id(v): value for v, value in zip(variables, values, strict=True)
@@ -237,6 +240,7 @@ class Scope:
         self.training = training
         self.frozen = False
         self.key = key
+        self.precision: Precision = precision
         self.taps: dict[str, Array] | None = {} if record else None
 
     def holds(self, variable: Variable) -> bool:
@@ -328,7 +332,7 @@ def times(inputs: Array, matrix: Variable) -> Array:
     """
     scope = current_scope()
     blocks = (matrix.value,) if scope is None else scope.columns(matrix)
-    products = [inputs @ block for block in blocks]
+    products = [product(inputs, block, current_precision()) for block in blocks]
     return products[0] if len(products) == 1 else jnp.concatenate(products, axis=-1)
 
 
@@ -350,6 +354,12 @@ _scope: contextvars.ContextVar[Scope | None] = contextvars.ContextVar("scope", d
 def current_scope() -> Scope | None:
     """Returns the scope of the evaluation under way, or None."""
     return _scope.get()
+
+
+def current_precision() -> Precision:
+    """Returns how exactly products are carried out in the evaluation under way."""
+    scope = current_scope()
+    return "float32" if scope is None else scope.precision
 
 
 @contextlib.contextmanager

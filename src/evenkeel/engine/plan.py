@@ -12,6 +12,7 @@ from evenkeel.engine.objective import Head
 from evenkeel.engine.state import State
 from evenkeel.network import Array, Scope, Variable, entered, named_variables
 from evenkeel.optimizers.base import Optimizer, Same
+from evenkeel.precision import Precision
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -24,6 +25,7 @@ class Plan:
         others: The variables that it leaves alone, by path.
         heads: What is asked of each output, in order; none in a plan that only predicts.
         optimizer: The optimizer; None in a plan that only evaluates or predicts.
+        precision: How exactly products are carried out.
     """
 
     network: Any
@@ -31,6 +33,7 @@ class Plan:
     others: dict[str, Variable]
     heads: tuple[Head, ...] = ()
     optimizer: Optimizer | None = None
+    precision: Precision = "float32"
 
     @classmethod
     def of(cls, network: Any, **settings: Any) -> Plan:
@@ -61,6 +64,7 @@ class Plan:
                 for head in self.heads
             ),
             None if self.optimizer is None else self.optimizer.fingerprint,
+            self.precision,
         )
 
     def evaluate(
@@ -81,7 +85,15 @@ class Plan:
         """
         variables = [*self.trained.values(), *self.others.values()]
         values = [trained[path] for path in self.trained] + [others[path] for path in self.others]
-        scope = Scope(variables, values, training=training, key=key, record=record, complete=True)
+        scope = Scope(
+            variables,
+            values,
+            training=training,
+            key=key,
+            record=record,
+            complete=True,
+            precision=self.precision,
+        )
         with entered(scope):
             output = self.network(x, training=training)
         after = scope.updates(list(self.others.values()))
