@@ -73,6 +73,7 @@ def main() -> None:
 @click.option("--learning-rate", type=float, help="The learning rate.  [default: the optimizer's]")
 @_option("patience", int, "Epochs without a better validation loss before the run ends.")
 @_option("validation_fraction", float, "Training rows kept for validation.")
+@_option("precision", str, "Of products: float32, tensorfloat32 or bfloat16.")
 @click.option(
     "--task",
     type=click.Choice(["classification", "regression"]),

@@ -22,6 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from evenkeel.errors import InvalidArgumentError, InvalidDataError, explain
+from evenkeel.precision import Precision, product
 from evenkeel.randomness import next_seed
 
 Array = jax.Array
@@ -274,6 +275,7 @@ class Scope:
         key: The random key of this evaluation; drawn when first needed if None.
         record: Whether taps keep what passes.
         complete: Whether `variables` are all that there are, so that reading another is an error.
+        precision: How exactly products are carried out.
         stacks: The runs of layers (`evenkeel.stack.Stack`) whose values lie one upon another, held
             in the name of the first block's variables.
     """
@@ -287,6 +289,7 @@ class Scope:
         key: Array | None = None,
         record: bool = False,
         complete: bool = False,
+        precision: Precision = "float32",
         stacks: Sequence[Any] = (),
     ):
         self.stacks = {id(stack.blocks[0][0]): stack for stack in stacks}
@@ -303,6 +306,7 @@ class Scope:
         self.training = training
         self.frozen = False
         self.key = key
+        self.precision: Precision = precision
         self.taps: dict[str, Array] | None = {} if record else None
         self.tap_names: dict[str, tuple[str, ...]] = {}
         self._address: Callable[[str, int], Any] = _address_of
@@ -327,6 +331,7 @@ class Scope:
             key=self.key,
             record=self.taps is not None,
             complete=self._complete,
+            precision=self.precision,
         )
         scope._path, scope.frozen, scope._address = list(self._path), self.frozen, address
         return scope
@@ -433,7 +438,7 @@ def times(inputs: Array, matrix: Variable) -> Array:
     """
     scope = current_scope()
     blocks = (matrix.value,) if scope is None else scope.columns(matrix)
-    products = [inputs @ block for block in blocks]
+    products = [product(inputs, block, current_precision()) for block in blocks]
     return products[0] if len(products) == 1 else jnp.concatenate(products, axis=-1)
 
 
@@ -455,6 +460,12 @@ _scope: contextvars.ContextVar[Scope | None] = contextvars.ContextVar("scope", d
 def current_scope() -> Scope | None:
     """Returns the scope of the evaluation under way, or None."""
     return _scope.get()
+
+
+def current_precision() -> Precision:
+    """Returns how exactly products are carried out in the evaluation under way."""
+    scope = current_scope()
+    return "float32" if scope is None else scope.precision
 
 
 @contextlib.contextmanager

@@ -183,15 +183,17 @@ def network_for(data: Dataset, settings: Settings, x: np.ndarray) -> Sequential:
     optimizer = get_optimizer(settings.optimizer)
     if settings.learning_rate is not None:
         optimizer.learning_rate = settings.learning_rate
-    _compile(model, optimizer, data.task)
+    _compile(model, optimizer, data.task, settings.precision)
     return model
 
 
-def _compile(model: Model, optimizer: Any, task: Task) -> None:
-    if task == "classification":
-        model.compile(optimizer, loss="sparse_categorical_crossentropy", metrics=["accuracy"])
-    else:
-        model.compile(optimizer, loss="mse", metrics=["rmse", "mae", "r2"])
+def _compile(model: Model, optimizer: Any, task: Task, precision: Any) -> None:
+    loss, metrics = (
+        ("sparse_categorical_crossentropy", ["accuracy"])
+        if task == "classification"
+        else ("mse", ["rmse", "mae", "r2"])
+    )
+    model.compile(optimizer, loss=loss, metrics=metrics, precision=precision)
 
 
 def _preprocessing(data: Dataset, x: np.ndarray) -> layers.Layer:
@@ -247,7 +249,7 @@ def _in_raw_units(model: Sequential, scale: tuple[Any, Any]) -> Sequential:
     undo.set_weights([np.diag(spread), mean])
     assert model.optimizer is not None
     fresh = type(model.optimizer).from_config(model.optimizer.get_config())
-    _compile(whole, fresh, "regression")
+    _compile(whole, fresh, "regression", model.precision)
     return whole
 
 

@@ -16,6 +16,7 @@ from evenkeel.engine.stacking import StackedSlots, stacks_in
 from evenkeel.engine.state import State
 from evenkeel.network import Array, Scope, Variable, copied, entered, named_variables
 from evenkeel.optimizers.base import Optimizer, Same
+from evenkeel.precision import Precision
 from evenkeel.stack import Stack, pile_up
 
 
@@ -31,6 +32,7 @@ class Plan:
         stacks: The runs of equal layers whose values programs hold one upon another, under the
             path of the first.
         optimizer: The optimizer; None in a plan that only evaluates or predicts.
+        precision: How exactly products are carried out.
     """
 
     network: Any
@@ -38,6 +40,7 @@ class Plan:
     others: dict[str, Variable]
     heads: tuple[Head, ...] = ()
     optimizer: Optimizer | None = None
+    precision: Precision = "float32"
     stacks: tuple[Stack, ...] = ()
 
     @classmethod
@@ -85,6 +88,7 @@ class Plan:
                 for head in self.heads
             ),
             None if self.optimizer is None else self.optimizer.fingerprint,
+            self.precision,
         )
 
     def evaluate(
@@ -112,6 +116,7 @@ class Plan:
             record=record,
             complete=True,
             stacks=self.stacks if self.piled({**trained, **others}) else (),
+            precision=self.precision,
         )
         with entered(scope):
             output = self.network(x, training=training)
