@@ -1,4 +1,8 @@
-"""The command `python -m benchmarks NAME`: measure one claim, print its table, write its record."""
+"""The command line of the benchmarks.
+
+`python -m benchmarks NAME` measures one claim, prints its tables and writes its record;
+`python -m benchmarks table NAME` prints the tables of its last record as Markdown.
+"""
 
 import argparse
 import difflib
@@ -9,7 +13,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-CLAIMS = {name: f"benchmarks.{name}" for name in ("blocks", "rates", "runs", "start", "step")}
+from benchmarks import report
+
+_NAMES = ("blocks", "gpu", "memory", "rates", "runs", "start", "step")
+CLAIMS = {name: f"benchmarks.{name}" for name in _NAMES}
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -22,16 +29,27 @@ def _at_least_one(text: str) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
+    """What every claim takes; a claim may add options in a function `add_arguments`."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("name", metavar="NAME", help=f"the claim: {', '.join(CLAIMS)}")
     parser.add_argument("--rounds", type=_at_least_one, default=5, help="rounds to take medians of")
-    parser.add_argument("--batch-size", type=_at_least_one, nargs="+", default=[32, 256])
+    parser.add_argument(
+        *("--batch-size", "--batch-sizes"),
+        type=_at_least_one,
+        nargs="+",
+        default=[32, 256],
+        dest="batch_sizes",
+    )
     parser.add_argument(
         "--samples", type=_at_least_one, help="rows per epoch, for every batch size"
     )
-    parser.add_argument("--peers", help="comma-separated names; default: all")
+    parser.add_argument("--peers", type=_names, help="comma-separated names; default: all")
     parser.add_argument("--out", type=Path, help="record file (benchmarks/results/NAME.json)")
     return parser
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",")]
 
 
 def _refuse(message: str) -> NoReturn:
@@ -51,6 +69,30 @@ def _check_name(name: str) -> None:
     )
 
 
+def _print_tables(name: str, record: Path | None) -> int:
+    """Prints a record's tables as Markdown, as the pages quote them."""
+    claim = importlib.import_module(CLAIMS[name])
+    path = record or RESULTS / f"{name}.json"
+    if not hasattr(claim, "tables"):
+        _refuse(f"python -m benchmarks table {name}: only its run prints its table.\nRun it.")
+    if not path.is_file():
+        _refuse(f"python -m benchmarks table {name}: there is no record yet.\nRun it.")
+    found = report.read(path)
+    print(*(table.markdown() for table in claim.tables(found)), sep="\n\n")
+    print(f"\n{report.provenance(found)}")
+    return 0
+
+
+def _table_command(arguments: Sequence[str]) -> int:
+    """Runs `table NAME [--out RECORD]`."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks table")
+    parser.add_argument("name", metavar="NAME", help=f"the claim: {', '.join(CLAIMS)}")
+    parser.add_argument("--out", type=Path, help="record file (benchmarks/results/NAME.json)")
+    options = parser.parse_args(arguments)
+    _check_name(options.name)
+    return _print_tables(options.name, options.out)
+
+
 def _end_on_terminate(signum: int, _frame: object) -> NoReturn:
     """Turns a termination into an exception, so that the workers are ended on the way out."""
     raise SystemExit(128 + signum)
@@ -58,20 +100,24 @@ def _end_on_terminate(signum: int, _frame: object) -> NoReturn:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; returns its exit status."""
-    options = _parser().parse_args(arguments)
-    _check_name(options.name)
+    parser = _parser()
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments and arguments[0] == "table":
+        return _table_command(arguments[1:])
+    name = arguments[0] if arguments and not arguments[0].startswith("-") else ""
+    if name:
+        _check_name(name)
+        claim = importlib.import_module(CLAIMS[name])
+        if hasattr(claim, "add_arguments"):
+            claim.add_arguments(parser)
+    options = vars(parser.parse_args(arguments))
+    name = options.pop("name")
+    options["out"] = options["out"] or RESULTS / f"{name}.json"
     signal.signal(signal.SIGTERM, _end_on_terminate)
-    claim = importlib.import_module(CLAIMS[options.name])
     try:
-        claim.run(
-            rounds=options.rounds,
-            batch_sizes=options.batch_size,
-            samples=options.samples,
-            peers=options.peers.split(",") if options.peers else None,
-            out=options.out or RESULTS / f"{options.name}.json",
-        )
+        importlib.import_module(CLAIMS[name]).run(**options)
     except ValueError as error:
-        _refuse(f"python -m benchmarks {options.name}: {error}")
+        _refuse(f"python -m benchmarks {name}: {error}")
     except KeyboardInterrupt:
         print("Interrupted: all workers ended, no record written.", file=sys.stderr)
         return 130

@@ -1,7 +1,7 @@
 """The floor: the time below which no training step of this network can be expected to go.
 
     floor = matrix products of one step, by the best BLAS at hand
-          + bytes of parameters and momentum, each read and written once / memory bandwidth
+          + bytes of parameters and optimizer state, each read and written once / memory bandwidth
 
 Both parts are measured in the same rounds as the sides they are compared with. The products run
 on one warm set of buffers, so they are a true lower bound; the second part charges main-memory
@@ -9,16 +9,18 @@ speed, although a network this small may stay in a cache, so a step *can* come a
 sum where it stays there.
 """
 
+import contextlib
 import dataclasses
-import itertools
+import os
+import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from statistics import median
 from typing import Any
 
 import numpy as np
 
-from benchmarks.job import WIDTHS, Job, parameter_count
+from benchmarks.job import SLOTS, Job
 from benchmarks.peers import torch_common
 from benchmarks.peers.base import Side
 
@@ -38,18 +40,19 @@ class Product:
     right_transposed: bool = False
 
 
-def products_of_a_step(batch: int, layout: str) -> list[Product]:
-    """The eight products of a step: three forward, three weight gradients, two input gradients.
+def products_of_a_step(job: Job, layout: str) -> list[Product]:
+    """The products of a step: for each layer forward, weight gradient and input gradient.
 
     The first layer has no input gradient. Shapes are of the stored arrays, before transposing.
 
     Args:
-        batch: Rows per step.
+        job: Whose layers and batch.
         layout: How a kernel is stored, "inputs-units" (Keras) or "units-inputs" (PyTorch).
     """
     swapped = layout == "units-inputs"
     products = []
-    for index, (i, o) in enumerate(itertools.pairwise(WIDTHS)):
+    batch = job.batch_size
+    for index, (i, o) in enumerate(job.layers):
         kernel = (o, i) if swapped else (i, o)
         x, d = (batch, i), (batch, o)
         products.append(Product(left=x, right=kernel, right_transposed=swapped))
@@ -67,10 +70,14 @@ class _FloorSide(Side):
         """Allocates all operands and outputs."""
         self._job = job
         self._calls = {
-            layout: [self._bind(p) for p in products_of_a_step(job.batch_size, layout)]
-            for layout in LAYOUTS
+            layout: [self._bind(p) for p in products_of_a_step(job, layout)] for layout in LAYOUTS
         }
         self._kernels = self._bandwidth_kernels()
+        self.note = self._library()
+
+    def _library(self) -> str:
+        """The library behind the products, and which of its kernels it takes on this processor."""
+        raise NotImplementedError
 
     def _bind(self, product: Product) -> Callable[[], Any]:
         """The product as a call on buffers of its own, output included."""
@@ -118,10 +125,26 @@ def _best_seconds(kernel: Callable[[], Any], repeats: int = 3) -> float:
     return min(times)
 
 
+@contextlib.contextmanager
+def _printed() -> Iterator[list[str]]:
+    """Collects what C code prints in it."""
+    lines: list[str] = []
+    with tempfile.TemporaryFile("w+") as file:
+        kept = os.dup(1)
+        os.dup2(file.fileno(), 1)
+        try:
+            yield lines
+        finally:
+            os.dup2(kept, 1)
+            os.close(kept)
+            file.seek(0)
+            lines.extend(file.read().splitlines())
+
+
 class NumpyFloor(_FloorSide):
     """NumPy's BLAS (OpenBLAS in its wheels), threads set by the worker's environment."""
 
-    packages = ("numpy",)
+    packages = ("numpy", "threadpoolctl")
 
     def __init__(self) -> None:
         self._generator = np.random.Generator(np.random.Philox(key=0))
@@ -131,6 +154,15 @@ class NumpyFloor(_FloorSide):
 
     def _product(self, left: Any, right: Any, out: Any) -> Callable[[], Any]:
         return lambda: np.matmul(left, right, out=out)
+
+    def _library(self) -> str:
+        import threadpoolctl
+
+        found = [i for i in threadpoolctl.threadpool_info() if i["user_api"] == "blas"]
+        return ", ".join(
+            f"{i['internal_api']} {i['version']}, kernels for {i.get('architecture', 'unknown')}"
+            for i in found
+        )
 
     def _bandwidth_kernels(self) -> Mapping[str, Callable[[], Any]]:
         source = np.ones(BANDWIDTH_BYTES // 4, np.float32)
@@ -151,7 +183,7 @@ class TorchFloor(_FloorSide):
         import torch
 
         self._torch = torch
-        torch_common.use_threads()
+        torch_common.use("cpu", "float32")
         torch.manual_seed(0)
 
     def _random(self, shape: tuple[int, int]) -> Any:
@@ -159,6 +191,14 @@ class TorchFloor(_FloorSide):
 
     def _product(self, left: Any, right: Any, out: Any) -> Callable[[], Any]:
         return lambda: self._torch.mm(left, right, out=out)
+
+    def _library(self) -> str:
+        if not self._torch.backends.mkl.is_available():
+            return "PyTorch without MKL"
+        with _printed() as lines, self._torch.backends.mkl.verbose(1):
+            self._torch.mm(self._torch.ones(8, 8), self._torch.ones(8, 8))
+        # The first line names the library and the processors whose kernels it takes.
+        return next((line.split(", Lnx")[0] for line in lines if "MKL" in line), "MKL")
 
     def _bandwidth_kernels(self) -> Mapping[str, Callable[[], Any]]:
         source = self._torch.ones(BANDWIDTH_BYTES // 4)
@@ -176,7 +216,7 @@ class Floor:
     Args:
         products_microseconds: Matrix products of one step, best candidate.
         products_by: That candidate: library, threads, layout.
-        moved_bytes: Bytes of parameters and momentum, read once and written once.
+        moved_bytes: Bytes of parameters and optimizer slots, read once and written once.
         bandwidth_bytes_per_second: Bytes read plus bytes written per second, best kernel.
         bandwidth_by: That kernel.
         candidates: Every candidate's raw measurements, by name.
@@ -208,10 +248,11 @@ class Floor:
         }
 
 
-def assemble(candidates: Mapping[str, Sequence[float]]) -> Floor | None:
+def assemble(job: Job, candidates: Mapping[str, Sequence[float]]) -> Floor | None:
     """Builds the floor from the raw measurements: medians over rounds, then the best candidate.
 
     Args:
+        job: What they were measured on.
         candidates: "side, threads: measure/variant" → one value per round.
 
     Returns:
@@ -228,7 +269,7 @@ def assemble(candidates: Mapping[str, Sequence[float]]) -> Floor | None:
     return Floor(
         products_microseconds=1e6 * products[fastest],
         products_by=_without_measure(fastest),
-        moved_bytes=parameter_count() * 4 * 2 * 2,
+        moved_bytes=job.parameters * (1 + SLOTS[job.optimizer]) * 4 * 2,
         bandwidth_bytes_per_second=bandwidths[widest],
         bandwidth_by=_without_measure(widest),
         candidates={name: list(values) for name, values in candidates.items()},

@@ -26,6 +26,17 @@ ANSWER_SECONDS = 600.0
 SETTLE_SECONDS = 0.2
 """Pause between turns: OpenMP threads of the last side keep spinning for a while."""
 
+NOT_INHERITED = (
+    "JAX_COMPILATION_CACHE_DIR",
+    *("OPENBLAS_CORETYPE", "OPENBLAS_VERBOSE", "MKL_CBWR", "MKL_DEBUG_CPU_TYPE", "MKL_DYNAMIC"),
+    *("MKL_ENABLE_INSTRUCTIONS", "NPY_DISABLE_CPU_FEATURES", "ATEN_CPU_CAPABILITY"),
+    *("OMP_PROC_BIND", "OMP_PLACES", "GOMP_CPU_AFFINITY", "XLA_FLAGS"),
+)
+"""Variables of the caller that would warm a side up, or keep its library from its best kernels."""
+
+MUCH_SLOWER = 1.5
+"""A number of threads this many times slower than another one of the same side takes one turn."""
+
 
 class WorkerFailedError(Exception):
     """A side could not do what it was told; its message is the reason shown in the table."""
@@ -44,31 +55,43 @@ class Worker:
         self.spec = spec
         self.threads = threads
         self.name = f"{spec.name}, {threads} thread{'s' if threads > 1 else ''}"
+        self._errors = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115
         # A session of its own: a side's helper processes can be ended with it.
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.worker", spec.name],
+            [
+                *(sys.executable, "-m", "benchmarks.worker"),
+                *(spec.target, json.dumps(dict(spec.options))),
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=self._errors,
             text=True,
             cwd=Path(__file__).parent.parent,
             env=_environment(spec, threads, caches),
             start_new_session=True,
         )
 
-    def ask(self, command: str, **content: Any) -> dict[str, Any]:
+    def ask(
+        self, command: str, *, slot: str = "", seconds: float = ANSWER_SECONDS, **content: Any
+    ) -> dict[str, Any]:
         """Sends one command and waits for its answer.
 
+        Args:
+            command: What to do; `worker.py` has the list.
+            slot: Which of the side's jobs it concerns.
+            seconds: How long to wait; then the worker is ended.
+            **content: What else the command says.
+
         Raises:
-            WorkerFailedError: The side answered with an error, died, or took over `ANSWER_SECONDS`.
+            WorkerFailedError: The side answered with an error, died, or took too long.
         """
         stdin, stdout = self._process.stdin, self._process.stdout
         assert stdin is not None
         assert stdout is not None
-        alarm = threading.Timer(ANSWER_SECONDS, self.kill)
+        alarm = threading.Timer(seconds, self.kill)
         alarm.start()
         try:
-            stdin.write(json.dumps({"command": command, **content}) + "\n")
+            stdin.write(json.dumps({"command": command, "slot": slot, **content}) + "\n")
             stdin.flush()
             line = stdout.readline()
         except BrokenPipeError:
@@ -84,6 +107,11 @@ class Worker:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=5)
         return f"the worker ended (status {self._process.returncode}) during {command!r}"
+
+    def errors(self, lines: int = 20) -> str:
+        """The last lines of what it wrote to its error stream."""
+        self._errors.seek(0)
+        return "".join(self._errors.readlines()[-lines:])
 
     def kill(self) -> None:
         """Ends the process and its helpers at once."""
@@ -104,6 +132,7 @@ class Worker:
         self._process.wait()
         if self._process.stdout is not None:
             self._process.stdout.close()
+        self._errors.close()
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -115,7 +144,7 @@ class Measured:
         threads: Threads it used.
         note: What it says about its settings.
         first: Measurements of the first round, compilation included, all caches empty.
-        first_warm: The same in a new process that finds the caches of the first.
+        first_warm: The same in a new process that finds the caches of the first, if that was tried.
         rounds: Measurements of the later rounds: name → one value per round.
         skipped: Why there are none, or empty.
     """
@@ -139,7 +168,7 @@ def _environment(spec: Spec, threads: int, caches: Path) -> dict[str, str]:
     counts = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
     own = caches / f"{spec.name}-{threads}"
     folders = ("XDG_CACHE_HOME", "KERAS_HOME", "TORCHINDUCTOR_CACHE_DIR")
-    inherited = {k: v for k, v in os.environ.items() if k != "JAX_COMPILATION_CACHE_DIR"}
+    inherited = {k: v for k, v in os.environ.items() if k not in NOT_INHERITED}
     return {
         **inherited,
         **dict.fromkeys(counts, str(threads)),
@@ -180,15 +209,19 @@ class Interleaved:
 
     def measure(self, job: Job, rounds: int) -> list[Measured]:
         """Prepares, runs the first round apart, then `rounds` more; says so on the error stream."""
-        pairs = [(w, Measured(spec=w.spec, threads=w.threads)) for w in self._workers]
+        able = [w for w in self._workers if job.optimizer in w.spec.optimizers]
+        pairs = [(w, Measured(spec=w.spec, threads=w.threads)) for w in able]
+        began, name = time.monotonic(), f"{job.optimizer}, batch {job.batch_size}"
         for worker, measured in pairs:
-            _progress(f"batch {job.batch_size}: first epoch of {worker.name}")
+            _progress(f"{name}: first epoch of {worker.name}")
             self._guard(measured, lambda w=worker, m=measured: self._start(w, m, job))
         for number in range(rounds):
-            _progress(f"batch {job.batch_size}: round {number + 1} of {rounds}")
             for worker, measured in pairs:
-                self._guard(measured, lambda w=worker, m=measured: self._turn(w, m))
+                _progress(f"{name}: round {number + 1} of {rounds}, {worker.name}")
+                if not _is_hopeless(measured, pairs):
+                    self._guard(measured, lambda w=worker, m=measured: self._turn(w, m))
         _progress("")
+        print(f"{name}: {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
         return [measured for _, measured in pairs]
 
     def _guard(self, measured: Measured, act: Any) -> None:
@@ -211,10 +244,28 @@ class Interleaved:
             measured.rounds.setdefault(name, []).append(value)
 
 
+def _is_hopeless(measured: Measured, pairs: Iterable[tuple[Worker, Measured]]) -> bool:
+    """Whether the first round showed that another number of threads is far better for the side."""
+    first = _first_round(measured)
+    others = [m for _, m in pairs if m.spec is measured.spec and m is not measured]
+    known = [seconds for m in others if (seconds := _first_round(m)) is not None]
+    return first is not None and bool(known) and first > MUCH_SLOWER * min(known)
+
+
+def _first_round(measured: Measured) -> float | None:
+    values = measured.rounds.get("epoch_seconds")
+    return values[0] if values and not measured.skipped else None
+
+
 def measure_all(
     specs: Sequence[Spec], jobs: Sequence[Job], rounds: int
 ) -> tuple[list[list[Measured]], dict[str, str]]:
-    """Measures all sides on all jobs, then their first epochs once more with warm caches.
+    """Measures all sides on all jobs, then the first epoch of the first job with warm caches.
+
+    Args:
+        specs: The sides.
+        jobs: What they do, one after another.
+        rounds: Rounds after the first epochs.
 
     Returns:
         The results job by job, and the versions of the packages involved.
@@ -228,9 +279,7 @@ def measure_all(
             cold = [interleaved.measure(job, rounds) for job in jobs]
         with workers(trainers, caches) as started:
             interleaved = Interleaved(started, versions)
-            warm = [interleaved.measure(job, rounds=0) for job in jobs]
-    for results, repeated in zip(cold, warm, strict=True):
-        _attach_warm(results, repeated)
+            _attach_warm(cold[0], interleaved.measure(jobs[0], rounds=0))
     return cold, versions
 
 

@@ -2,21 +2,39 @@
 
 import dataclasses
 import itertools
+from collections.abc import Sequence
+from typing import Literal, get_args
 
 import numpy as np
 
 WIDTHS = (784, 300, 100, 10)
-LEARNING_RATE = 0.01
-MOMENTUM = 0.9
+"""Units from the pixels to the classes: the notes' network."""
 
 EPOCHS_A_CALL = 3
 """Epochs in one timed call: what happens once a call, such as moving data, counts by a third."""
+
+OptimizerName = Literal["nesterov", "adam", "nadam"]
+OPTIMIZERS: tuple[OptimizerName, ...] = get_args(OptimizerName)
+
+MOMENTUM = 0.9
+BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-7
+NADAM_DECAY = 0.96
+
+LABELS = {
+    "nesterov": f"SGD, Nesterov momentum {MOMENTUM}",
+    "adam": f"Adam, {BETA_1} and {BETA_2}",
+    "nadam": f"Nadam, {BETA_1} and {BETA_2}",
+}
+SLOTS = {"nesterov": 1, "adam": 2, "nadam": 2}
+"""Numbers that an optimizer remembers of each parameter."""
+
+_RATES = {"nesterov": 0.01, "adam": 0.001, "nadam": 0.001}
 
 DESCRIPTION = {
     "epochs": f"{EPOCHS_A_CALL} in each timed call",
     "network": "784-300-100-10, ELU hidden layers, softmax output",
     "loss": "sparse categorical cross-entropy",
-    "optimizer": f"SGD, learning rate {LEARNING_RATE}, Nesterov momentum {MOMENTUM}",
+    "optimizers": {name: f"{LABELS[name]}, learning rate {_RATES[name]}" for name in OPTIMIZERS},
     "data": "synthetic float32 images in [0, 1), shuffled every epoch, the same for all sides",
     "unit": "microseconds per step = wall time of a call that trains some epochs / steps taken",
 }
@@ -29,11 +47,19 @@ class Job:
     Args:
         batch_size: Rows per step.
         samples: Rows per epoch, a multiple of `batch_size` so that all steps are alike.
+        optimizer: One of `OPTIMIZERS`.
+        widths: Units from the inputs to the classes; all but the last layer have `activation`.
+        activation: "elu" or "selu", with He's or LeCun's normal draws for the kernels.
+        slowing: What the optimizer's usual rate is divided by.
         seed: Key of the Philox generator the data come from.
     """
 
     batch_size: int
     samples: int
+    optimizer: OptimizerName = "nesterov"
+    widths: Sequence[int] = WIDTHS
+    activation: Literal["elu", "selu"] = "elu"
+    slowing: float = 1.0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -50,10 +76,25 @@ class Job:
         """Steps per epoch."""
         return self.samples // self.batch_size
 
+    @property
+    def learning_rate(self) -> float:
+        """The rate of every step."""
+        return _RATES[self.optimizer] / self.slowing
 
-def parameter_count() -> int:
-    """Number of weights and biases of the network."""
-    return sum(i * o + o for i, o in itertools.pairwise(WIDTHS))
+    @property
+    def gain(self) -> float:
+        """The variance of a kernel's draws times its inputs: He's 2 or LeCun's 1."""
+        return 2.0 if self.activation == "elu" else 1.0
+
+    @property
+    def layers(self) -> list[tuple[int, int]]:
+        """(inputs, units) of each layer."""
+        return list(itertools.pairwise(self.widths))
+
+    @property
+    def parameters(self) -> int:
+        """Number of weights and biases of the network."""
+        return sum(i * o + o for i, o in self.layers)
 
 
 def images_and_labels(job: Job) -> tuple[np.ndarray, np.ndarray]:
@@ -64,6 +105,6 @@ def images_and_labels(job: Job) -> tuple[np.ndarray, np.ndarray]:
     """
     generator = np.random.Generator(np.random.Philox(key=job.seed))
     images = generator.random((job.samples, 28, 28), dtype=np.float32)
-    projection = generator.standard_normal((WIDTHS[0], WIDTHS[-1]), dtype=np.float32)
+    projection = generator.standard_normal((job.widths[0], job.widths[-1]), dtype=np.float32)
     scores = (images.reshape(job.samples, -1) - 0.5) @ projection
     return images, scores.argmax(axis=1).astype(np.int32)

@@ -1,8 +1,9 @@
-"""From raw times to a record: medians, spread, the machine, and the JSON file.
+"""From raw times to a record, and from a record to tables: for the terminal and for a page.
 
 A record names processor and versions, never a host, a user or a path.
 """
 
+import dataclasses
 import json
 import os
 import platform
@@ -11,6 +12,10 @@ import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import rich.table
+from rich.console import Console
+from rich.markup import escape
 
 from benchmarks.harness import cores
 
@@ -27,6 +32,75 @@ def summary(values: Sequence[float]) -> dict[str, float]:
         "upper_quartile": upper,
         "maximum": max(values),
     }
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Table:
+    """A table of a record, as text: what is printed after a run and what stands on a page.
+
+    Args:
+        title: What it shows.
+        headings: One for each column; the first column is text, the others are numbers.
+        rows: The cells, row by row.
+        bold: Numbers of the rows to stress.
+    """
+
+    title: str
+    headings: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    bold: Sequence[int] = ()
+
+    def markdown(self) -> str:
+        """The table as Markdown, its title as a line above it."""
+        lines = [
+            self.title + ":",
+            "",
+            _markdown_row(self.headings),
+            _markdown_row(["---"] * len(self.headings)),
+        ]
+        for number, cells in enumerate(self.rows):
+            stress = "**" if number in self.bold else ""
+            lines.append(_markdown_row([f"{stress}{cells[0]}{stress}", *cells[1:]]))
+        return "\n".join(lines)
+
+    def rich(self) -> rich.table.Table:
+        """The table for a terminal."""
+        made = rich.table.Table(title=self.title)
+        for number, heading in enumerate(self.headings):
+            made.add_column(heading, justify="right" if number else "left")
+        for number, cells in enumerate(self.rows):
+            style = "bold" if number in self.bold else None
+            made.add_row(*map(escape, cells), style=style)
+        return made
+
+
+def _markdown_row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def show(tables: Sequence[Table]) -> None:
+    """Prints tables after a run."""
+    console = Console()
+    # A pipe has no width of its own, and a narrow guess would fold every cell.
+    console = console if console.is_terminal else Console(width=170)
+    for table in tables:
+        console.print(table.rich())
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Reads a record."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def provenance(record: Mapping[str, Any]) -> str:
+    """One sentence about where a record comes from: rounds, hardware, versions."""
+    machine, versions = record["machine"], record["versions"]
+    gpu = f", {machine['gpu']}" if machine.get("gpu", "none") != "none" else ""
+    names = ", ".join(f"{name} {version}" for name, version in versions.items())
+    return (
+        f"Median of {record['rounds']} rounds on {machine['cores']} cores "
+        f"({machine['processor']}{gpu}), Python {machine['python']}, {names}."
+    )
 
 
 def processor() -> str:

@@ -3,30 +3,31 @@
 Goals P1 (against the floor) and P2 (against the peers) of the performance page are judged here.
 """
 
+import argparse
 import dataclasses
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
-
 from benchmarks import floor, harness, report
-from benchmarks.job import DESCRIPTION, Job
+from benchmarks.job import DESCRIPTION, LABELS, OPTIMIZERS, Job, OptimizerName
 from benchmarks.peers import SPECS, Spec
 
 FLOOR_GOALS = {32: 1.25, 256: 1.15}
 """P1: our step at most this many floors, by batch size."""
 
-PEER_GOALS_AT = 32
-"""P2's factors were set at this batch size; at others a peer only has to be slower than ours."""
-
 
 def default_samples(batch_size: int) -> int:
     """Rows for an epoch of roughly a fifth of a second: 400 small steps or 100 large ones."""
     return batch_size * (400 if batch_size <= 64 else 100)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of this claim."""
+    parser.add_argument(
+        "--optimizers", nargs="+", choices=OPTIMIZERS, default=list(OPTIMIZERS), help="all of them"
+    )
 
 
 def chosen_specs(peers: Sequence[str] | None) -> list[Spec]:
@@ -50,7 +51,7 @@ def chosen_specs(peers: Sequence[str] | None) -> list[Spec]:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Row:
-    """One side of one batch size, with the better of its thread counts.
+    """One side of one job, with the better of its thread counts.
 
     Args:
         spec: The side.
@@ -94,7 +95,7 @@ def _speed_key(measured: harness.Measured) -> tuple[bool, float]:
     return bool(measured.skipped), report.summary(values)["median"] if values else 0.0
 
 
-def _floor(results: Iterable[harness.Measured]) -> floor.Floor | None:
+def _floor(job: Job, results: Iterable[harness.Measured]) -> floor.Floor | None:
     """The floor from its sides' measurements."""
     candidates = {}
     for measured in results:
@@ -102,7 +103,7 @@ def _floor(results: Iterable[harness.Measured]) -> floor.Floor | None:
             plural = "s" if measured.threads > 1 else ""
             side = f"{measured.spec.name}, {measured.threads} thread{plural}"
             candidates |= {f"{side}: {name}": values for name, values in measured.rounds.items()}
-    return floor.assemble(candidates)
+    return floor.assemble(job, candidates)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -113,13 +114,13 @@ class Comparison:
         job: What they did.
         rows: The training sides, ours first.
         floor: The lower bound, None when nothing could measure it.
-        floor_skipped: Sides of the floor that failed, with their reasons.
+        floor_notes: What the sides of the floor computed with, or why they failed.
     """
 
     job: Job
     rows: Sequence[Row]
     floor: floor.Floor | None
-    floor_skipped: dict[str, str]
+    floor_notes: dict[str, str]
 
     @property
     def ours(self) -> float | None:
@@ -147,7 +148,7 @@ class Comparison:
         ratio = self.ratio_to_ours(row)
         if row.spec.kind != "peer" or ratio is None:
             return None
-        least = row.spec.least_ratio if self.job.batch_size == PEER_GOALS_AT else 1.0
+        least = row.spec.least_ratio
         return {"id": "P2", "asks": f"≥ {least:g} × ours", "met": ratio >= least}
 
 
@@ -156,9 +157,11 @@ def compare(job: Job, results: Sequence[harness.Measured]) -> Comparison:
     return Comparison(
         job=job,
         rows=_rows(results, job.steps),
-        floor=_floor(results),
-        floor_skipped={
-            m.spec.name: m.skipped for m in results if m.spec.kind == "floor" and m.skipped
+        floor=_floor(job, results),
+        floor_notes={
+            f"{m.spec.name}, {m.threads}": m.skipped or m.note
+            for m in results
+            if m.spec.kind == "floor"
         },
     )
 
@@ -180,18 +183,22 @@ def _attempt_record(row: Row, measured: harness.Measured) -> dict[str, Any]:
 
 
 def _comparison_record(comparison: Comparison) -> dict[str, Any]:
-    """One batch size as the JSON record keeps it."""
+    """One job as the JSON record keeps it."""
     return {
+        "optimizer": comparison.job.optimizer,
+        "batch_size": comparison.job.batch_size,
         "samples": comparison.job.samples,
         "steps": comparison.job.steps,
         "floor": comparison.floor.record() if comparison.floor else None,
-        "floor_skipped": comparison.floor_skipped,
+        "floor_notes": comparison.floor_notes,
         "sides": {
             row.spec.name: {
                 "label": row.spec.label,
                 "kind": row.spec.kind,
                 "best_threads": row.best.threads,
                 "median_microseconds_per_step": row.median,
+                "spread": _spread(row),
+                "skipped": row.best.skipped,
                 "ratio_to_ours": comparison.ratio_to_ours(row),
                 "ratio_to_floor": comparison.ratio_to_floor(row),
                 "goal": comparison.goal(row),
@@ -202,71 +209,95 @@ def _comparison_record(comparison: Comparison) -> dict[str, Any]:
     }
 
 
+def _spread(row: Row) -> float | None:
+    """How far the rounds lie apart, as a fraction of their median."""
+    values = row.microseconds()
+    return (max(values) - min(values)) / row.median if row.median else None
+
+
+def tables(record: Mapping[str, Any]) -> list[report.Table]:
+    """The tables of a record: one for each optimizer, and the first epochs."""
+    jobs = record["jobs"]
+    by_optimizer = {
+        name: [job for job in jobs if job["optimizer"] == name]
+        for name in dict.fromkeys(job["optimizer"] for job in jobs)
+    }
+    return [*(_table(*item) for item in by_optimizer.items()), _first_epochs(jobs[0])]
+
+
+def _table(optimizer: str, jobs: Sequence[Mapping[str, Any]]) -> report.Table:
+    """One optimizer: the floor and its parts, then every side, with the batch sizes abreast."""
+    headings = ["side"]
+    for job in jobs:
+        headings += [f"batch {job['batch_size']}: µs", "spread", "× floor", "× ours", "goal"]
+    names = list(dict.fromkeys(name for job in jobs for name in job["sides"]))
+    rows = [*_floor_rows(jobs), *(_side_row(name, jobs) for name in names)]
+    bold = [n + len(rows) - len(names) for n, name in enumerate(names) if name == "evenkeel"]
+    return report.Table(
+        title=f"Microseconds per training step, {LABELS[optimizer]}",
+        headings=headings,
+        rows=rows,
+        bold=bold,
+    )
+
+
+def _floor_rows(jobs: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    parts = {
+        "matrix products": "products_microseconds",
+        "state through memory": "traffic_microseconds",
+        "the floor": "microseconds_per_step",
+    }
+    rows = []
+    for label, key in parts.items():
+        row = [label]
+        for job in jobs:
+            value = f"{job['floor'][key]:.0f}" if job["floor"] else "-"
+            row += [value, "", "1.00" if label == "the floor" else "", "", ""]
+        rows.append(row)
+    return rows
+
+
+def _side_row(name: str, jobs: Sequence[Mapping[str, Any]]) -> list[str]:
+    row = [next(job["sides"][name]["label"] for job in jobs if name in job["sides"])]
+    for job in jobs:
+        side = job["sides"].get(name)
+        if side is None or side["median_microseconds_per_step"] is None:
+            row += ["-", "", "", "", side["skipped"] if side else ""]
+            continue
+        row += [
+            f"{side['median_microseconds_per_step']:.0f}",
+            f"{100 * side['spread']:.0f} %",
+            _two_digits(side["ratio_to_floor"]),
+            _two_digits(side["ratio_to_ours"]),
+            _goal_text(side["goal"]),
+        ]
+    return row
+
+
+def _first_epochs(job: Mapping[str, Any]) -> report.Table:
+    """What compiling costs: the first epoch with all caches empty, and with them filled."""
+    rows = []
+    for side in job["sides"].values():
+        best = next(a for a in side["by_threads"] if a["threads"] == side["best_threads"])
+        if "skipped" not in best:
+            warm = best["first_epoch_seconds_warm_cache"]
+            rows.append([side["label"], f"{best['first_epoch_seconds']:.2f}", _two_digits(warm)])
+    batch = job["batch_size"]
+    return report.Table(
+        title=f"Seconds of the first epoch, {LABELS[job['optimizer']]}, batch {batch}",
+        headings=["side", "caches empty", "caches filled"],
+        rows=rows,
+    )
+
+
 def _two_digits(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}"
 
 
-def _goal_text(goal: dict[str, Any] | None) -> str:
+def _goal_text(goal: Mapping[str, Any] | None) -> str:
     if goal is None:
         return ""
     return f"{goal['id']} {goal['asks']}: {'met' if goal['met'] else 'missed'}"
-
-
-def _floor_lines(comparison: Comparison) -> list[tuple[str, str, str]]:
-    """The floor's rows: (label, threads and layout, microseconds)."""
-    bound = comparison.floor
-    if bound is None:
-        return [("floor", "not measured", "")]
-    speed = bound.bandwidth_bytes_per_second / 1e9
-    moved = bound.moved_bytes / 1e6
-    return [
-        ("matrix products", bound.products_by, f"{bound.products_microseconds:.0f}"),
-        (
-            f"state, {moved:.2f} MB at {speed:.1f} GB/s",
-            bound.bandwidth_by,
-            f"{bound.traffic_microseconds:.0f}",
-        ),
-        ("floor: the sum of both", "", f"{bound.microseconds:.0f}"),
-    ]
-
-
-def _row_cells(comparison: Comparison, row: Row) -> list[str]:
-    """A measured side's cells, from the second column on."""
-    spread = report.summary(row.microseconds())
-    return [
-        row.spec.label,
-        str(row.best.threads),
-        f"{spread['median']:.0f}",
-        f"{spread['minimum']:.0f}-{spread['maximum']:.0f}",
-        _two_digits(comparison.ratio_to_floor(row)),
-        _two_digits(comparison.ratio_to_ours(row)),
-        f"{row.best.first['epoch_seconds']:.2f}",
-        _two_digits(row.best.first_warm.get("epoch_seconds")),
-        _goal_text(comparison.goal(row)),
-    ]
-
-
-def table(comparisons: Iterable[Comparison], rounds: int) -> Table:
-    """The one table: a section per batch size, the floor first."""
-    made = Table(title=f"Microseconds per training step, median of {rounds} interleaved rounds")
-    made.add_column("batch", justify="right")
-    made.add_column("side")
-    made.add_column("threads")
-    for heading in ("µs/step", "min-max", "× floor", "× ours", "1st epoch, s", "warm, s"):
-        made.add_column(heading, justify="right")
-    made.add_column("goal")
-    for comparison in comparisons:
-        batch = str(comparison.job.batch_size)
-        for label, detail, microseconds in _floor_lines(comparison):
-            made.add_row(batch, label, detail, microseconds, style="dim")
-        for row in comparison.rows:
-            if row.median is None:
-                made.add_row(batch, row.spec.label, escape("skipped: " + row.best.skipped))
-            else:
-                style = "bold" if row.spec.kind == "ours" else None
-                made.add_row(batch, *_row_cells(comparison, row), style=style)
-        made.add_section()
-    return made
 
 
 def run(
@@ -276,20 +307,26 @@ def run(
     samples: int | None,
     peers: Sequence[str] | None,
     out: Path,
+    optimizers: Sequence[OptimizerName] = OPTIMIZERS,
 ) -> None:
-    """Measures, prints the table and writes the record.
+    """Measures, prints the tables and writes the record.
 
     Args:
         rounds: Rounds after the first.
-        batch_sizes: One section of the table each.
+        batch_sizes: Columns of the tables.
         samples: Rows per epoch; None chooses by batch size.
         peers: Names of peers and references to include; None includes all.
         out: Where the record goes.
+        optimizers: One table each.
 
     Raises:
         ValueError: A peer is unknown, or the samples do not divide into batches.
     """
-    jobs = [Job(batch_size=size, samples=samples or default_samples(size)) for size in batch_sizes]
+    jobs = [
+        Job(batch_size=size, samples=samples or default_samples(size), optimizer=optimizer)
+        for optimizer in optimizers
+        for size in batch_sizes
+    ]
     machine = report.machine()
     results, versions = harness.measure_all(chosen_specs(peers), jobs, rounds)
     comparisons = [compare(*pair) for pair in zip(jobs, results, strict=True)]
@@ -299,9 +336,7 @@ def run(
         "rounds": rounds,
         "machine": machine,
         "versions": dict(sorted(versions.items())),
-        "batch_sizes": {str(c.job.batch_size): _comparison_record(c) for c in comparisons},
+        "jobs": [_comparison_record(comparison) for comparison in comparisons],
     }
     report.write(record, out)
-    console = Console()
-    # A pipe has no width of its own, and a narrow guess would fold every cell.
-    (console if console.is_terminal else Console(width=170)).print(table(comparisons, rounds))
+    report.show(tables(record))

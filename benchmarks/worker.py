@@ -1,12 +1,13 @@
 """One side of a comparison as a process: JSON lines in, JSON lines out.
 
-Started by the harness as `python -m benchmarks.worker SIDE` with the threads in OMP_NUM_THREADS.
+Started by the harness as `python -m benchmarks.worker TARGET OPTIONS` with the threads in
+OMP_NUM_THREADS: the "module:Class" of the side and its arguments as JSON.
 Between commands it blocks on its input and uses no processor. It ends when its input does, so no
 worker outlives a harness that was killed.
 
-Commands: {"command": "prepare", "job": {...}} → {"steps", "versions", "note"};
-{"command": "run", "epochs": n} → {"measures": {name: value}}; {"command": "quit"}. A failure
-answers {"error"}.
+Commands: {"command": "prepare", "job": {...}, "slot": name} → {"steps", "versions", "note"};
+{"command": "run", "epochs": n, "slot": name} → {"measures": {name: value}}; {"command": "quit"}.
+A failure answers {"error"}. What is prepared replaces what the slot held; there can be several.
 """
 
 import importlib
@@ -15,10 +16,10 @@ import json
 import os
 import re
 import sys
+import traceback
 from typing import Any, TextIO
 
 from benchmarks.job import Job
-from benchmarks.peers import BY_NAME, Spec
 from benchmarks.peers.base import Side
 
 
@@ -29,10 +30,10 @@ def _private_stdout() -> TextIO:
     return answers
 
 
-def _load(spec: Spec) -> Side:
+def _load(target: str, options: dict[str, Any]) -> Side:
     """Imports the side's module and constructs it; here a missing package shows."""
-    module, name = spec.target.split(":")
-    return getattr(importlib.import_module(module), name)(**spec.options)
+    module, name = target.split(":")
+    return getattr(importlib.import_module(module), name)(**options)
 
 
 def _versions(packages: tuple[str, ...]) -> dict[str, str]:
@@ -56,41 +57,44 @@ def _describe(error: Exception) -> str:
 
 
 class _Server:
-    """Answers commands for one side, which it constructs at the first one."""
+    """Answers commands for one side, which it constructs once for each slot."""
 
-    def __init__(self, spec: Spec) -> None:
-        self._spec = spec
-        self._side: Side | None = None
+    def __init__(self, target: str, options: dict[str, Any]) -> None:
+        self._make = lambda: _load(target, options)
+        self._sides: dict[str, Side] = {}
 
     def answer(self, message: dict[str, Any]) -> dict[str, Any]:
         """Does what one command asks; an error becomes the answer."""
         try:
+            slot = message["slot"]
             if message["command"] == "prepare":
-                return self._prepare(Job(**message["job"]))
-            if self._side is None:
+                return self._prepare(slot, Job(**message["job"]))
+            if slot not in self._sides:
                 raise RuntimeError("'run' came before 'prepare'")
-            return {"measures": self._side.measure(message["epochs"])}
+            return {"measures": self._sides[slot].measure(message["epochs"])}
         except Exception as error:
+            traceback.print_exc()
             return {"error": _describe(error)}
 
-    def _prepare(self, job: Job) -> dict[str, Any]:
-        if self._side is None:
-            self._side = _load(self._spec)
-        self._side.prepare(job)
+    def _prepare(self, slot: str, job: Job) -> dict[str, Any]:
+        if slot not in self._sides:
+            self._sides[slot] = self._make()
+        side = self._sides[slot]
+        side.prepare(job)
         return {
             "steps": job.steps,
-            "versions": _versions(self._side.packages),
-            "note": self._side.note,
+            "versions": _versions(side.packages),
+            "note": side.note,
         }
 
 
 def main() -> int:
     """Serves one side until told to quit or the input ends."""
-    if len(sys.argv) != 2 or sys.argv[1] not in BY_NAME:
-        print(f"Usage: python -m benchmarks.worker SIDE; sides: {', '.join(BY_NAME)}")
+    if len(sys.argv) != 3:
+        print("Usage: python -m benchmarks.worker MODULE:CLASS OPTIONS-AS-JSON")
         return 2
     answers = _private_stdout()
-    server = _Server(BY_NAME[sys.argv[1]])
+    server = _Server(sys.argv[1], json.loads(sys.argv[2]))
     # readline, not iteration: iterating may read ahead and delay a command.
     while line := sys.stdin.readline():
         message = json.loads(line)

@@ -3,7 +3,7 @@
 import os
 from typing import Any
 
-from benchmarks.job import LEARNING_RATE, MOMENTUM, Job, images_and_labels
+from benchmarks.job import BETA_1, BETA_2, EPSILON, MOMENTUM, Job, images_and_labels
 from benchmarks.peers.base import TrainingSide
 
 BACKEND_PACKAGES = {
@@ -39,20 +39,18 @@ class KerasPeer(TrainingSide):
         """Builds the model; Keras compiles it in the first epoch."""
         keras = self._keras
         keras.utils.set_random_seed(job.seed)
-        hidden = {"activation": "elu", "kernel_initializer": "he_normal"}
+        initializer = "he_normal" if job.activation == "elu" else "lecun_normal"
+        hidden = {"activation": job.activation, "kernel_initializer": initializer}
         self._model = keras.Sequential(
             [
                 keras.layers.Input((28, 28)),
                 keras.layers.Flatten(),
-                keras.layers.Dense(300, **hidden),
-                keras.layers.Dense(100, **hidden),
-                keras.layers.Dense(10, activation="softmax"),
+                *(keras.layers.Dense(units, **hidden) for units in job.widths[1:-1]),
+                keras.layers.Dense(job.widths[-1], activation="softmax"),
             ]
         )
         self._model.compile(
-            optimizer=keras.optimizers.SGD(
-                learning_rate=LEARNING_RATE, momentum=MOMENTUM, nesterov=True
-            ),
+            optimizer=self._optimizer(job),
             loss="sparse_categorical_crossentropy",
             metrics=["accuracy"],
             **self._compile_options,
@@ -63,6 +61,13 @@ class KerasPeer(TrainingSide):
             f"fit; jit_compile={self._model.jit_compile}, "
             f"steps_per_execution={self._compile_options['steps_per_execution']}"
         )
+
+    def _optimizer(self, job: Job) -> Any:
+        optimizers, rate = self._keras.optimizers, job.learning_rate
+        if job.optimizer == "nesterov":
+            return optimizers.SGD(rate, momentum=MOMENTUM, nesterov=True)
+        kind = {"adam": optimizers.Adam, "nadam": optimizers.Nadam}[job.optimizer]
+        return kind(rate, beta_1=BETA_1, beta_2=BETA_2, epsilon=EPSILON)
 
     def train(self, epochs: int) -> float:
         """One call of `fit`."""

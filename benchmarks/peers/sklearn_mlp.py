@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.job import LEARNING_RATE, MOMENTUM, WIDTHS, Job, images_and_labels
+from benchmarks.job import BETA_1, BETA_2, EPSILON, MOMENTUM, Job, images_and_labels
 from benchmarks.peers.base import TrainingSide
 
 
@@ -27,24 +27,30 @@ class SklearnMLP(TrainingSide):
 
     def prepare(self, job: Job) -> None:
         """Makes the classifier; its weights are drawn in the first epoch."""
+        if job.optimizer == "nadam":
+            raise ValueError("scikit-learn has no Nadam")
+        solver = (
+            {"solver": "sgd", "momentum": MOMENTUM, "nesterovs_momentum": True}
+            if job.optimizer == "nesterov"
+            else {"solver": "adam", "beta_1": BETA_1, "beta_2": BETA_2, "epsilon": EPSILON}
+        )
+        self._classes = np.arange(job.widths[-1])
         images, self._labels = images_and_labels(job)
         self._images = images.reshape(job.samples, -1)
         self._model = self._factory(
-            hidden_layer_sizes=WIDTHS[1:-1],
+            hidden_layer_sizes=tuple(job.widths[1:-1]),
             activation="tanh",
-            solver="sgd",
             alpha=0.0,
             batch_size=job.batch_size,
             learning_rate="constant",
-            learning_rate_init=LEARNING_RATE,
-            momentum=MOMENTUM,
-            nesterovs_momentum=True,
+            learning_rate_init=job.learning_rate,
             shuffle=True,
             random_state=job.seed,
             max_iter=1,
+            **solver,
         )
 
     def epoch(self) -> float:
         """One call of `partial_fit`, which shuffles as `fit` does but starts from where it was."""
-        self._model.partial_fit(self._images, self._labels, classes=np.arange(WIDTHS[-1]))
+        self._model.partial_fit(self._images, self._labels, classes=self._classes)
         return self._model.loss_
