@@ -146,7 +146,8 @@ class StreamFeed:
             if pending and (batch.rows != pending[0].rows or len(pending) == _STREAM_STRETCH):
                 yield _joined(pending)
                 pending = []
-            pending.append(batch)
+            # A loader may fill the same buffer again for the next batch.
+            pending.append(jax.tree.map(np.array, batch))
         if not pending:
             raise InvalidDataError(
                 explain(
@@ -219,7 +220,7 @@ def _length_of(batches: Any) -> int | None:
 
 
 def _stacked(*parts: np.ndarray) -> np.ndarray:
-    """Returns parts one after another in memory of their own: a loader may reuse its buffers."""
+    """Returns parts one after another, where the device can use them."""
     rows = sum(len(part) for part in parts)
     whole = empty((rows, *parts[0].shape[1:]), np.result_type(*parts))
     return np.concatenate(parts, out=whole)
