@@ -13,6 +13,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from evenkeel.alignment import converted
 from evenkeel.errors import InvalidArgumentError, InvalidDataError, explain, number_in
 from evenkeel.losses import Loss
 from evenkeel.network import is_shape
@@ -285,7 +286,7 @@ def check_targets(
         _within_unit(y, "binary cross-entropy", output_shape, name)
     if kind == "one-hot":
         _within_unit(y, "categorical cross-entropy", output_shape, name)
-    return y if y.dtype == np.float32 else y.astype(np.float32)
+    return y if y.dtype == np.float32 else converted(y, np.float32)
 
 
 def _class_numbers(y: np.ndarray, output_shape: tuple[Any, ...], name: str) -> np.ndarray:
@@ -369,9 +370,9 @@ def _target_advice(loss: Loss, y: np.ndarray, expected: tuple[Any, ...]) -> str:
 
 
 def _within_unit(y: np.ndarray, loss: str, output_shape: tuple[Any, ...], name: str) -> None:
-    wrong = (y < 0) | (y > 1)
-    if not wrong.any():
+    if y.min() >= 0 and y.max() <= 1:
         return
+    wrong = (y < 0) | (y > 1)
     row = int(np.argmax(wrong.reshape(len(y), -1).any(axis=1)))
     value = y.reshape(len(y), -1)[row][wrong.reshape(len(y), -1)[row]][0]
     classes = int(y.max()) + 1
@@ -421,10 +422,9 @@ def numbers(data: Any, name: str) -> np.ndarray:
     if array.dtype.kind in "iu" and array.dtype.itemsize >= 4 and array.dtype != np.int32:
         # The device counts in 32 bits; larger numbers become float32 rather than wrap around.
         largest = max(abs(int(array.max())), abs(int(array.min()))) if array.size else 0
-        array = array.astype(np.int32 if largest <= _LARGEST_INTEGER else np.float32)
+        array = converted(array, np.int32 if largest <= _LARGEST_INTEGER else np.float32)
     if array.dtype.kind == "f" and array.dtype != np.float32:
-        with np.errstate(over="ignore"):  # what overflows is reported as infinity
-            array = array.astype(np.float32)
+        array = converted(array, np.float32)  # what overflows is reported as infinity
     return array
 
 
