@@ -4,6 +4,7 @@
 the peak, and what the weights and slots take.
 """
 
+import itertools
 import json
 import resource
 import sys
@@ -94,7 +95,7 @@ def torch_side(shape: tuple[int, ...], dtype: Any) -> dict[str, Callable[..., An
 
     units = [int(np.prod(shape)), *HIDDEN, CLASSES]
     layers: list[Any] = [torch.nn.Flatten()]
-    for taken, given in zip(units[:-2], units[1:-1], strict=True):
+    for taken, given in itertools.pairwise(units[:-1]):
         layers += [torch.nn.Linear(taken, given), torch.nn.ReLU()]
     model = torch.nn.Sequential(*layers, torch.nn.Linear(units[-2], units[-1]))
     scale = 1 / 255 if dtype is np.uint8 else 1.0
@@ -122,7 +123,7 @@ SIDES = {
 def parameters(columns: int) -> int:
     """The number of weights of the network."""
     units = [columns, *HIDDEN, CLASSES]
-    return sum(a * b + b for a, b in zip(units[:-1], units[1:], strict=True))
+    return sum(a * b + b for a, b in itertools.pairwise(units))
 
 
 def main(side: str, name: str, act: str, path: str | None = None) -> None:
