@@ -293,7 +293,13 @@ class Scope:
         stacks: Sequence[Any] = (),
     ):
         self.stacks = {id(stack.blocks[0][0]): stack for stack in stacks}
-        self._stacked = {id(leader) for stack in stacks for leader in stack.leaders}
+        # Of each variable in a stack: in whose name the values are held, and its row in them.
+        self._rows = {
+            id(variable): (members[0], row)
+            for stack in stacks
+            for members in stack.variables
+            for row, variable in enumerate(members)
+        }
         self._values: dict[int, Array | tuple[Array, ...]] = {
             id(v): value for v, value in zip(variables, values, strict=True)
         }
@@ -338,11 +344,22 @@ class Scope:
 
     def holds(self, variable: Variable) -> bool:
         """Whether the scope speaks for a variable."""
-        return id(variable) in self._values
+        return id(variable) in self._values or id(variable) in self._rows
 
     def is_stacked(self, variable: Variable) -> bool:
         """Whether the scope holds, in a variable's name, the values of a run of variables."""
-        return id(variable) in self._stacked
+        leader, row = self._rows.get(id(variable), (None, 0))
+        return leader is variable and row == 0
+
+    def whole(self, variable: Variable) -> Array:
+        """Returns the values of the run of variables that is held in a variable's name."""
+        value = self._values[id(variable)]
+        assert not isinstance(value, tuple)
+        return value
+
+    def write_whole(self, variable: Variable, values: Array) -> None:
+        """Notes new values of the run of variables that is held in a variable's name."""
+        self._values[id(variable)] = self._updates[id(variable)] = values
 
     def read(self, variable: Variable) -> Array:
         """Returns what a variable is worth in here."""
@@ -360,16 +377,29 @@ class Scope:
                     "self.blocks = [...].",
                 )
             )
-        value = self._values.get(id(variable), variable._value)
+        if id(variable) in self._rows:
+            leader, row = self._rows[id(variable)]
+            return (self.whole(leader)[row],)
+        held = id(variable) in self._values
+        value = self._values[id(variable)] if held else variable._value
         return value if isinstance(value, tuple) else (value,)
 
     def write(self, variable: Variable, value: Array) -> None:
         """Notes a new value; reads in the same evaluation already see it."""
-        self._values[id(variable)] = self._updates[id(variable)] = value
+        if id(variable) in self._rows:
+            leader, row = self._rows[id(variable)]
+            self.write_whole(leader, self.whole(leader).at[row].set(value))
+        else:
+            self._values[id(variable)] = self._updates[id(variable)] = value
 
     def updates(self, variables: Sequence[Variable]) -> list[Array]:
-        """Returns the values after this evaluation, updated or as they were."""
-        return [self._updates.get(id(v), self.read(v)) for v in variables]
+        """Returns the values after this evaluation, updated or as they were, as they are held."""
+        return [
+            self._updates[id(v)] if id(v) in self._updates else self._as_held(v) for v in variables
+        ]
+
+    def _as_held(self, variable: Variable) -> Array:
+        return self.whole(variable) if self.is_stacked(variable) else self.read(variable)
 
     @contextlib.contextmanager
     def inside(self, name: str, *, training: bool, frozen: bool) -> Iterator[None]:

@@ -77,7 +77,7 @@ def through(layers: Sequence[Any], inputs: Any) -> Any:
 def _repeat(scope: Scope, stack: Stack, inputs: Any) -> Any:
     """Passes inputs through all blocks of a stack."""
     leaders, draws, outside = stack.leaders, dict(scope._draws), scope.path
-    held = [scope.read(leader) for leader in leaders]
+    held = [scope.whole(leader) for leader in leaders]
 
     def block(inputs: Any, values: Sequence[Array], number: Array) -> tuple[Any, dict[str, Any]]:
         inner = scope.inner(
@@ -101,7 +101,7 @@ def _repeat(scope: Scope, stack: Stack, inputs: Any) -> Any:
     inputs, seen = _scanned(block, inputs, held, numbers)
     scope._draws.update(drawn)
     for n, values in seen["updated"].items():
-        scope.write(leaders[int(n)], values)
+        scope.write_whole(leaders[int(n)], values)
     if seen["penalty"] is not None:
         scope.penalize(jnp.sum(seen["penalty"]))
     if scope.taps is not None:
@@ -162,7 +162,9 @@ class Pile:
     def row(self, number: int) -> Array:
         """Returns a row as an array of its own, made when somebody first asks for it."""
         if number not in self._rows:
-            self._rows[number] = jax.lax.dynamic_index_in_dim(self._array, number, keepdims=False)
+            with jax.ensure_compile_time_eval():  # somebody may ask while a program is traced
+                row = jax.lax.dynamic_index_in_dim(self._array, number, keepdims=False)
+            self._rows[number] = row
         return self._rows[number]
 
 

@@ -26,7 +26,13 @@ from evenkeel.layers import (
 from evenkeel.optimizers import SGD, Adam, AdamW, Nadam, RMSprop
 
 STEPS_AN_EPOCH, ROWS = 10, 160
-UNWRITTEN = 10**9
+SHORT, ENDLESS = 8, 10**9
+
+
+@pytest.fixture(autouse=True)
+def short_runs_too(monkeypatch):
+    """So that small networks do."""
+    monkeypatch.setattr(stacking, "SHORTEST_RUN", SHORT)
 
 
 def rows():
@@ -60,7 +66,7 @@ def network(middle, optimizer=None, **compile_arguments):
 def both(monkeypatch, make, fit=None):
     """What `make()` is after 200 steps, with stacks and without."""
     results = []
-    for shortest in (stacking.SHORTEST_RUN, UNWRITTEN):
+    for shortest in (SHORT, ENDLESS):
         monkeypatch.setattr(stacking, "SHORTEST_RUN", shortest)
         model = make()
         ek.set_random_seed(9)
@@ -69,7 +75,7 @@ def both(monkeypatch, make, fit=None):
         else:
             fit(model)
         plan = Plan.of(model, heads=model.heads(), optimizer=model.optimizer)
-        assert bool(plan.stacks) == (shortest != UNWRITTEN)
+        assert bool(plan.stacks) == (shortest == SHORT)
         results.append(model)
     return results
 
@@ -109,7 +115,17 @@ BLOCKS = {
 }
 
 
-@pytest.mark.parametrize("name", BLOCKS)
+# What differs from another one in a detail only.
+SELDOM = {"seeded dropout", "noise", "prelu inside", "activity", "nadam", "rmsprop", "clipvalue"}
+
+
+def all_of(cases):
+    return [
+        pytest.param(name, marks=[pytest.mark.slow] if name in SELDOM else []) for name in cases
+    ]
+
+
+@pytest.mark.parametrize("name", all_of(BLOCKS))
 def test_a_stacked_run_is_the_unstacked_one(monkeypatch, name):
     assert_equal(*both(monkeypatch, lambda: network(BLOCKS[name]())))
 
@@ -137,7 +153,7 @@ OPTIMIZERS = {
 }
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("name", all_of(OPTIMIZERS))
 def test_what_stands_around_an_update_is_the_same(monkeypatch, name):
     one, other = both(monkeypatch, lambda: network(plain(12), OPTIMIZERS[name]()))
     assert_equal(one, other)
@@ -207,7 +223,7 @@ def test_a_file_in_the_middle_of_a_run_goes_on_as_the_run(monkeypatch, tmp_path)
     one, other = both(monkeypatch, lambda: network(plain(12), Adam(0.003)), fit)
     for name, model in (("one", one), ("other", other)):
         model.save(tmp_path / name)
-    monkeypatch.undo()
+    monkeypatch.setattr(stacking, "SHORTEST_RUN", SHORT)
     for name, model in (("one", one), ("other", other)):
         loaded = ek.models.load_model(tmp_path / name)
         for m in (loaded, model):
@@ -284,7 +300,7 @@ class TestDetection:
         assert self.counts(BLOCKS["batch normalization"]()) == [(10, 3)]
 
     def test_a_short_run_is_written_out(self):
-        assert self.counts(plain(stacking.SHORTEST_RUN - 1)) == []
+        assert self.counts(plain(SHORT - 1)) == []
 
     def test_another_setting_splits_a_run(self):
         layers = [*plain(9), Dense(7, activation="relu"), *plain(9)]
@@ -307,6 +323,17 @@ class TestDetection:
             updates_elementwise = False
 
         assert self.counts(plain(12), Whole(0.1)) == []
+
+    def test_a_limit_that_was_set_later_counts(self):
+        model = network(plain(12))
+        model.layers[4].kernel.regularizer = ek.regularizers.L2(1.0)
+        model.layers[9].kernel.constraint = ek.constraints.NonNeg()
+        assert [stack.count for stack in Plan.of(model).stacks] == []
+
+    def test_tied_weights_stand_alone(self):
+        model = network(plain(20))
+        model.layers[12].kernel = model.layers[11].kernel
+        assert [stack.count for stack in Plan.of(model).stacks] == [10, 8]
 
     def test_layers_without_weights_make_no_stack(self):
         assert self.counts([Dropout(0.1) for _ in range(12)]) == []
@@ -342,3 +369,60 @@ def test_a_deep_network_is_no_longer_a_program_than_a_shallow_one():
 
     assert size(200) == size(20)
     assert size(20) < size(7) * 2  # seven are written out
+
+
+class LayerByLayer(ek.Sequential):
+    """Goes through its layers itself, and through one of them again."""
+
+    def call(self, inputs):
+        for layer in self.layers:
+            inputs = layer(inputs)
+        return inputs
+
+
+class Twice(ek.Model):
+    def __init__(self):
+        super().__init__()
+        self.body = ek.Sequential(plain(12))
+        self.top = Dense(2, activation="softmax")
+
+    def call(self, inputs):
+        hidden = self.body.layers[5](self.body(self.body(inputs)))
+        self.add_loss(jax.numpy.sum(self.body.layers[2].kernel.value ** 2) * 1e-3)
+        return self.top(hidden)
+
+
+def test_a_model_may_use_the_layers_of_a_run_by_themselves(monkeypatch):
+    """With random layers and moving averages among them, which see each use in its turn."""
+    x = X[:, [0, 1, 2, 3, 4, 5, 0]]
+
+    def make(kind):
+        ek.set_random_seed(2)
+        model = kind()
+        model.compile(SGD(0.01, momentum=0.9), "sparse_categorical_crossentropy")
+        return model
+
+    def by_layer():
+        blocks = [*BLOCKS["batch normalization"](), Dropout(0.2), Dense(2, "softmax")]
+        return LayerByLayer(blocks)
+
+    def twice():
+        return Twice()
+
+    for kind in (by_layer, twice):
+        models = []
+        for shortest in (SHORT, ENDLESS):
+            monkeypatch.setattr(stacking, "SHORTEST_RUN", shortest)
+            model = make(kind)
+            ek.set_random_seed(4)
+            model.fit(x, Y, batch_size=16, epochs=2, verbose=0)
+            models.append(model)
+        assert_equal(*models)
+
+
+def test_weights_can_be_read_right_after_a_prediction():
+    model = network(plain(12))
+    before = model.get_weights()
+    model.predict(X, verbose=0)
+    for a, b in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(a, b)

@@ -96,10 +96,9 @@ def penalty_of(trained: Sequence[Variable], scope: Scope) -> Array | None:
 def _penalty_on(variable: Variable, scope: Scope) -> Any:
     """Returns the penalty on a variable, or on all those in whose name the scope holds it."""
     assert variable.regularizer is not None
-    value = scope.read(variable)
     if not scope.is_stacked(variable):
-        return variable.regularizer(value)
-    return jnp.sum(jax.vmap(variable.regularizer)(value))
+        return variable.regularizer(scope.read(variable))
+    return jnp.sum(jax.vmap(variable.regularizer)(scope.whole(variable)))
 
 
 def total_of(heads: Sequence[Head], losses: dict[str, Array], penalty: Array | None) -> Array:

@@ -19,8 +19,8 @@ from evenkeel.network import Variable
 from evenkeel.optimizers.base import Optimizer
 from evenkeel.stack import Stack, rows_of, stacked
 
-# Shorter runs are as fast written out.
-SHORTEST_RUN = 8
+# Shorter runs are faster written out, and compile as quickly.
+SHORTEST_RUN = 16
 
 # A block has at most so many layers.
 _LONGEST_BLOCK = 8
@@ -92,7 +92,10 @@ class _Kinds:
         optimizer: Optimizer | None,
     ):
         patterns = [] if optimizer is None else list(optimizer.decays_not)
-        self._uses = Counter(id(layer) for layer in network.tree())
+        layers = list(network.tree())
+        self._uses = Counter(id(layer) for layer in layers)
+        once = {id(layer): layer for layer in layers}.values()
+        self._owners = Counter(id(v) for layer in once for v in _variables_of(layer))
         self._sides = {id(v): _side("trained", p, patterns) for p, v in trained.items()}
         self._sides |= {id(v): "other" for v in others.values()}
         # The layer that an output comes from noted its logits, which a loop would not hand out.
@@ -105,15 +108,33 @@ class _Kinds:
             not type(inner).__module__.startswith("evenkeel.")
             or self._uses[id(inner)] > 1
             or id(inner) in self._last
+            or any(self._owners[id(v)] > 1 for v in _variables_of(inner))
             for inner in tree
         ):
             return None
         variables = [
-            (v.name, v.shape, str(v.dtype), self._sides.get(id(v))) for _, v, _ in layer.walk()
+            (v.name, v.shape, str(v.dtype), self._sides.get(id(v)), *map(_told, _limits(v)))
+            for _, v, _ in layer.walk()
         ]
         flags = [(type(inner).__name__, inner.trainable) for inner in tree]
         config = _nameless(layer.get_config())
         return json.dumps([config, flags, variables], sort_keys=True, default=repr)
+
+
+def _variables_of(layer: Any) -> list[Variable]:
+    """Returns the variables that a layer holds itself: some may belong to another one, too."""
+    attributes = [value for value in vars(layer).values() if isinstance(value, Variable)]
+    return list({id(v): v for v in [*layer._own_variables, *attributes]}.values())
+
+
+def _limits(variable: Variable) -> tuple[Any, Any]:
+    return variable.regularizer, variable.constraint
+
+
+def _told(thing: Any) -> Any:
+    """Returns what tells two regularizers or constraints apart."""
+    config = getattr(thing, "get_config", None)
+    return [type(thing).__qualname__, repr(thing) if config is None else config()]
 
 
 def _side(word: str, path: str, patterns: Sequence[str]) -> str:
