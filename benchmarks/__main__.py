@@ -15,7 +15,10 @@ from typing import NoReturn
 
 from benchmarks import report
 
-_NAMES = ("blocks", "gpu", "rates", "runs", "start", "step", "telemetry")
+_NAMES = (
+    *("blocks", "checkup", "depth", "gpu", "memory"),
+    *("rates", "runs", "start", "step", "telemetry"),
+)
 CLAIMS = {name: f"benchmarks.{name}" for name in _NAMES}
 RESULTS = Path(__file__).parent / "results"
 

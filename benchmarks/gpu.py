@@ -82,7 +82,7 @@ def cases(batch_sizes: Sequence[int], scale: float) -> list[Case]:
         for batch in batch_sizes
     ]
     found.extend(
-        Case(name=f"nesterov-{b}-tf32", job=job(b), epochs=epochs[b], precision="tf32")
+        Case(name=f"tf32-nesterov-{b}", job=job(b), epochs=epochs[b], precision="tf32")
         for b in batch_sizes
     )
     deep = Job(

@@ -339,3 +339,30 @@ class TestHelp:
             check=True,
         )
         assert result.stdout.splitlines()[-1] == "loaded"
+
+
+class TestCheckup:
+    def test_data_is_examined_with_the_network_that_would_be_trained(self, place):
+        """60 rows leave 43 to train on: a warning, which exits with 1 unless faults alone do."""
+        shown = call("checkup", place / "classes.npz", code=1)
+        assert "too-little-data" in shown
+        assert "Evidence:" in shown
+        call("checkup", place / "classes.npz", "--fail-on", "fault")
+
+    def test_a_run_folder_is_examined_as_it_stands(self, place):
+        """A regression's last layer puts the unit back, so that its raw targets are no finding."""
+        found = json.loads(call("checkup", place / "numbers", "--json", code=1))
+        assert found["depth"] == "static"
+        assert {finding["code"] for finding in found["findings"]} == {"too-little-data"}
+
+    def test_a_fault_exits_with_1_and_a_page_is_written(self, place, tmp_path):
+        random = np.random.Generator(np.random.Philox(2))
+        np.savez(tmp_path / "same.npz", x=random.normal(size=(200, 3)), y=np.full(200, 2.5))
+        page = tmp_path / "page.html"
+        shown = call("checkup", tmp_path / "same.npz", "--html", page, code=1)
+        assert "targets-constant" in shown
+        assert "targets-constant" in page.read_text(encoding="utf-8")
+
+    def test_pages_are_shown_and_unknown_codes_refused(self):
+        assert "False alarms" in call("explain", "init-scale")
+        assert "init-scale" in call("explain", "init-scal", code=2)

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import sys
 from typing import Any
 
 from benchmarks.job import MOMENTUM, Job, images_and_labels
@@ -26,13 +27,17 @@ class EvenkeelSide(TrainingSide):
 
     Args:
         telemetry: As in `compile`.
+        stacked: Whether runs of equal layers are loops; False writes every layer out.
     """
 
     packages = ("evenkeel", "jax", "jaxlib", "numpy")
 
-    def __init__(self, telemetry: str = TELEMETRY) -> None:
+    def __init__(self, telemetry: str = TELEMETRY, stacked: bool = True) -> None:
         import evenkeel as ek
+        from evenkeel.engine import stacking
 
+        if not stacked:
+            stacking.SHORTEST_RUN = sys.maxsize
         self._ek = ek
         self._telemetry: Any = telemetry
         self.note = f"fit, compile(telemetry={telemetry!r}), progress display, accuracy"

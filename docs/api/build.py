@@ -127,8 +127,9 @@ def alias_of(member: Doc[Any], page: Module) -> str:
 def write_pages(folder: Path) -> list[str]:
     """Renders all pages and returns what pdoc warned of."""
     modules = public_modules()
-    for name in evenkeel.__all__:  # pdoc looks names up where lazily imported ones are not yet
-        setattr(evenkeel, name, getattr(evenkeel, name))
+    for module in modules:  # pdoc looks names up where lazily imported ones are not yet
+        for name in getattr(module, "__all__", ()):
+            setattr(module, name, getattr(module, name))
     for module in modules:  # without __all__, pdoc would also show what is only imported by name
         vars(module)["__all__"] = public_names(module)
     jax.Array.__qualname__ = "Array"  # signatures say what one types, not where it is defined

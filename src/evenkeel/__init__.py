@@ -18,7 +18,9 @@ if TYPE_CHECKING:
         callbacks,
         constraints,
         datasets,
+        doctor,
         errors,
+        examination,
         initializers,
         layers,
         learning_rate,
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
         utils,
     )
     from evenkeel.canaries import selftest
+    from evenkeel.doctor import explain
+    from evenkeel.examination import checkup
     from evenkeel.initializers import Initializer
     from evenkeel.layers import Input, Layer
     from evenkeel.learning_rate import find_learning_rate
@@ -59,9 +63,13 @@ __all__ = [
     "activations",
     "backend",
     "callbacks",
+    "checkup",
     "constraints",
     "datasets",
+    "doctor",
     "errors",
+    "examination",
+    "explain",
     "find_learning_rate",
     "initializers",
     "layers",
@@ -79,6 +87,8 @@ __all__ = [
 ]
 
 _HOMES = {
+    "checkup": "evenkeel.examination",
+    "explain": "evenkeel.doctor",
     "find_learning_rate": "evenkeel.learning_rate",
     "Initializer": "evenkeel.initializers",
     "Input": "evenkeel.layers",

@@ -52,6 +52,8 @@ def main() -> None:
     evenkeel evaluate runs/digits       the saved model on its test rows
     evenkeel predict runs/digits new.npz
     evenkeel selftest                   whether this machine computes what is written
+    evenkeel checkup mydata.npz         what is wrong, before anything is trained
+    evenkeel explain class-imbalance    what a finding means, and what helps
     """
 
 
@@ -71,6 +73,7 @@ def main() -> None:
 @click.option("--learning-rate", type=float, help="The learning rate.  [default: the optimizer's]")
 @_option("patience", int, "Epochs without a better validation loss before the run ends.")
 @_option("validation_fraction", float, "Training rows kept for validation.")
+@_option("precision", str, "Of products: float32, tensorfloat32 or bfloat16.")
 @click.option(
     "--task",
     type=click.Choice(["classification", "regression"]),
@@ -178,6 +181,69 @@ def selftest(quick: bool) -> None:
     click.echo(f"\n{result.sentence}")
     if not result.is_well:
         sys.exit(1)
+
+
+@main.command()
+@click.argument("what", default="digits")
+@_option("batch_size", int, "Rows a step.")
+@_option("epochs", int, "The epochs of the run to come.")
+@click.option(
+    "--task",
+    type=click.Choice(["classification", "regression"]),
+    help="What is to be learned.  [default: seen from y]",
+)
+@click.option(
+    "--html",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write a page to this file, too.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print plain data instead.")
+@click.option(
+    "--fail-on",
+    type=click.Choice(["fault", "warning", "note"]),
+    default="warning",
+    show_default=True,
+    help="Exit with 1 from this severity on.",
+)
+def checkup(
+    what: str, task: Any, html: Path | None, as_json: bool, fail_on: str, **options: Any
+) -> None:
+    """Examines data and the network for it, or a run folder, and says what is wrong.
+
+    \b
+    evenkeel checkup mydata.npz         what 'evenkeel train mydata.npz' would train
+    evenkeel checkup runs/digits        a run's network on its data
+    """
+    import json
+
+    from evenkeel import runs
+
+    result = runs.checkup(what, task, Settings(**options))
+    if html is not None:
+        result.to_html(html)
+    if as_json:
+        click.echo(json.dumps(result.to_dict(), indent=2))
+    else:
+        from rich import print as show
+
+        show(result)
+    severities = ("fault", "warning", "note")
+    counted = severities[: severities.index(fail_on) + 1]
+    if any(finding.severity in counted for finding in result.diagnosis.all_findings):
+        sys.exit(1)
+
+
+@main.command()
+@click.argument("code")
+def explain(code: str) -> None:
+    """Shows the page of a finding's CODE: what is measured, why it hurts, what helps.
+
+    \b
+    evenkeel explain inputs-not-standardized
+    """
+    from evenkeel import doctor
+
+    click.echo(doctor.explain(code))
 
 
 @main.command("datasets")

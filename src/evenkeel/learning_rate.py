@@ -264,7 +264,7 @@ def _plan_without_schedule(model: Any) -> Plan:
     """Returns the model's plan with a fresh optimizer whose rate is what each step is given."""
     optimizer = model.optimizer.without_schedule()
     heads = tuple(replace(head, metrics=(), weighted=frozenset()) for head in model.heads())
-    return Plan.of(model, heads=heads, optimizer=optimizer)
+    return Plan.of(model, heads=heads, optimizer=optimizer, precision=model.precision)
 
 
 def _judged(all_rates: np.ndarray, losses: np.ndarray) -> LearningRateSearch:

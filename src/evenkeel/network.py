@@ -22,6 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from evenkeel.errors import InvalidArgumentError, InvalidDataError, explain
+from evenkeel.precision import Precision, product
 from evenkeel.randomness import next_seed
 
 Array = jax.Array
@@ -57,8 +58,33 @@ class Variable:
         self.trainable = trainable
         self.regularizer = regularizer
         self.constraint = constraint
-        self._value = _as_array(value)
+        self._held: Array | tuple[Any, int] = _as_array(value)
         self._layer: weakref.ref[Any] | None = None
+
+    @property
+    def _value(self) -> Array:
+        """The value outside all scopes."""
+        held = self._held
+        return held[0].row(held[1]) if isinstance(held, tuple) else held
+
+    @_value.setter
+    def _value(self, array: Array) -> None:
+        self._held = array
+
+    @property
+    def row(self) -> tuple[Any, int] | None:
+        """The pile (`evenkeel.stack`) that holds the value, and the row; None if none does."""
+        return self._held if isinstance(self._held, tuple) else None
+
+    def lean_on(self, pile: Any, row: int) -> None:
+        """Leaves the value to a pile of which it is a row."""
+        self._held = pile, row
+
+    @property
+    def is_used_up(self) -> bool:
+        """Whether a compiled program took the value's memory over and did not give it back."""
+        held = self._held
+        return (held[0].array if isinstance(held, tuple) else held).is_deleted()
 
     @property
     def value(self) -> Array:
@@ -69,12 +95,14 @@ class Variable:
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape, which never changes."""
-        return tuple(self._value.shape)
+        held = self._held
+        return tuple(held[0].array.shape[1:] if isinstance(held, tuple) else held.shape)
 
     @property
     def dtype(self) -> np.dtype:
         """The type of the elements."""
-        return np.dtype(self._value.dtype)
+        held = self._held
+        return np.dtype((held[0].array if isinstance(held, tuple) else held).dtype)
 
     @property
     def size(self) -> int:
@@ -97,9 +125,9 @@ class Variable:
             )
         scope = current_scope()
         if scope is not None and scope.holds(self):
-            scope.write(self, jnp.asarray(value, self._value.dtype))
+            scope.write(self, jnp.asarray(value, self.dtype))
         else:
-            self._value = _as_array(value, self._value.dtype)
+            self._value = _as_array(value, self.dtype)
 
     @property
     def ndim(self) -> int:
@@ -247,6 +275,9 @@ class Scope:
         key: The random key of this evaluation; drawn when first needed if None.
         record: Whether taps keep what passes.
         complete: Whether `variables` are all that there are, so that reading another is an error.
+        precision: How exactly products are carried out.
+        stacks: The runs of layers (`evenkeel.stack.Stack`) whose values lie one upon another, held
+            in the name of the first block's variables.
     """
 
     def __init__(
@@ -258,7 +289,17 @@ class Scope:
         key: Array | None = None,
         record: bool = False,
         complete: bool = False,
+        precision: Precision = "float32",
+        stacks: Sequence[Any] = (),
     ):
+        self.stacks = {id(stack.blocks[0][0]): stack for stack in stacks}
+        # Of each variable in a stack: in whose name the values are held, and its row in them.
+        self._rows = {
+            id(variable): (members[0], row)
+            for stack in stacks
+            for members in stack.variables
+            for row, variable in enumerate(members)
+        }
         self._values: dict[int, Array | tuple[Array, ...]] = {
             id(v): value for v, value in zip(variables, values, strict=True)
         }
@@ -271,11 +312,54 @@ class Scope:
         self.training = training
         self.frozen = False
         self.key = key
+        self.precision: Precision = precision
         self.taps: dict[str, Array] | None = {} if record else None
+        self.tap_names: dict[str, tuple[str, ...]] = {}
+        self._address: Callable[[str, int], Any] = _address_of
+
+    def inner(
+        self,
+        variables: Sequence[Variable],
+        values: Sequence[Array],
+        address: Callable[[str, int], Any],
+    ) -> Scope:
+        """Returns a scope at the same place, for some variables, with random keys of its own.
+
+        Args:
+            variables: The variables that it speaks for.
+            values: Their values.
+            address: Returns what to fold into the key for a path and a number of draws there.
+        """
+        scope = Scope(
+            variables,
+            values,
+            training=self.training,
+            key=self.key,
+            record=self.taps is not None,
+            complete=self._complete,
+            precision=self.precision,
+        )
+        scope._path, scope.frozen, scope._address = list(self._path), self.frozen, address
+        return scope
 
     def holds(self, variable: Variable) -> bool:
         """Whether the scope speaks for a variable."""
-        return id(variable) in self._values
+        return id(variable) in self._values or id(variable) in self._rows
+
+    def is_stacked(self, variable: Variable) -> bool:
+        """Whether the scope holds, in a variable's name, the values of a run of variables."""
+        leader, row = self._rows.get(id(variable), (None, 0))
+        return leader is variable and row == 0
+
+    def whole(self, variable: Variable) -> Array:
+        """Returns the values of the run of variables that is held in a variable's name."""
+        value = self._values[id(variable)]
+        assert not isinstance(value, tuple)
+        return value
+
+    def write_whole(self, variable: Variable, values: Array) -> None:
+        """Notes new values of the run of variables that is held in a variable's name."""
+        self._values[id(variable)] = self._updates[id(variable)] = values
 
     def read(self, variable: Variable) -> Array:
         """Returns what a variable is worth in here."""
@@ -293,16 +377,29 @@ class Scope:
                     "self.blocks = [...].",
                 )
             )
-        value = self._values.get(id(variable), variable._value)
+        if id(variable) in self._rows:
+            leader, row = self._rows[id(variable)]
+            return (self.whole(leader)[row],)
+        held = id(variable) in self._values
+        value = self._values[id(variable)] if held else variable._value
         return value if isinstance(value, tuple) else (value,)
 
     def write(self, variable: Variable, value: Array) -> None:
         """Notes a new value; reads in the same evaluation already see it."""
-        self._values[id(variable)] = self._updates[id(variable)] = value
+        if id(variable) in self._rows:
+            leader, row = self._rows[id(variable)]
+            self.write_whole(leader, self.whole(leader).at[row].set(value))
+        else:
+            self._values[id(variable)] = self._updates[id(variable)] = value
 
     def updates(self, variables: Sequence[Variable]) -> list[Array]:
-        """Returns the values after this evaluation, updated or as they were."""
-        return [self._updates.get(id(v), self.read(v)) for v in variables]
+        """Returns the values after this evaluation, updated or as they were, as they are held."""
+        return [
+            self._updates[id(v)] if id(v) in self._updates else self._as_held(v) for v in variables
+        ]
+
+    def _as_held(self, variable: Variable) -> Array:
+        return self.whole(variable) if self.is_stacked(variable) else self.read(variable)
 
     @contextlib.contextmanager
     def inside(self, name: str, *, training: bool, frozen: bool) -> Iterator[None]:
@@ -333,13 +430,18 @@ class Scope:
         self._draws[self.path] = draw + 1
         if self.key is None:
             self.key = random_key(next_seed())
-        address = zlib.crc32(f"{self.path}:{draw}".encode())
-        return jax.random.fold_in(self.key, address)
+        return jax.random.fold_in(self.key, self._address(self.path, draw))
 
     def tap(self, value: Array) -> None:
         """Keeps a layer's output under its path, if this scope records."""
         if self.taps is not None:
             self.taps[self.path] = value
+
+    def tap_stack(self, path: str, names: tuple[str, ...], values: Array) -> None:
+        """Keeps the outputs of equal layers, one upon another, under the first one's path."""
+        if self.taps is not None:
+            self.taps[path] = values
+            self.tap_names[path] = names
 
     def penalize(self, penalty: Array) -> None:
         """Adds a number to the loss of this evaluation."""
@@ -354,6 +456,10 @@ class Scope:
         return next((pair[1:] for pair in self._logits if pair[0] is output), None)
 
 
+def _address_of(path: str, draw: int) -> int:
+    return zlib.crc32(f"{path}:{draw}".encode())
+
+
 def times(inputs: Array, matrix: Variable) -> Array:
     """Multiplies inputs (batch, ..., n) by a variable (n, m), in the blocks that the scope holds.
 
@@ -362,7 +468,7 @@ def times(inputs: Array, matrix: Variable) -> Array:
     """
     scope = current_scope()
     blocks = (matrix.value,) if scope is None else scope.columns(matrix)
-    products = [inputs @ block for block in blocks]
+    products = [product(inputs, block, current_precision()) for block in blocks]
     return products[0] if len(products) == 1 else jnp.concatenate(products, axis=-1)
 
 
@@ -384,6 +490,12 @@ _scope: contextvars.ContextVar[Scope | None] = contextvars.ContextVar("scope", d
 def current_scope() -> Scope | None:
     """Returns the scope of the evaluation under way, or None."""
     return _scope.get()
+
+
+def current_precision() -> Precision:
+    """Returns how exactly products are carried out in the evaluation under way."""
+    scope = current_scope()
+    return "float32" if scope is None else scope.precision
 
 
 @contextlib.contextmanager

@@ -35,6 +35,8 @@ from evenkeel.errors import (
     InvalidDataError,
     explain,
 )
+from evenkeel.examination import Checkup
+from evenkeel.examination import checkup as examined
 from evenkeel.models import Model, Sequential, load_model
 from evenkeel.optimizers import get as get_optimizer
 from evenkeel.randomness import set_random_seed
@@ -129,6 +131,38 @@ def train(
     return Result(folder=folder, test=test, outcome=history.outcome, history=history)
 
 
+def checkup(source: str, task: Task | None, settings: Settings) -> Checkup:
+    """Examines what `train` would train on a data set, or the network and data of a run folder.
+
+    Args:
+        source: A run folder, the name of a built-in data set, or the path of an NPZ file.
+        task: What is to be learned; seen from the targets when None.
+        settings: How the run would train; a run folder has its own.
+    """
+    folder = Path(source)
+    model = None
+    if (folder / RUN_FILE).is_file():
+        record, model = read_run(folder)
+        source, task = record["data"]["source"], record["data"]["task"]
+        plan = {name: value for name, value in record["plan"].items() if name != "hidden"}
+        settings = Settings(**plan, hidden=tuple(record["plan"]["hidden"]))
+    set_random_seed(settings.seed)
+    data = load_data(source, task, settings.seed)
+    x, y, x_valid, y_valid = _hold_out(data, settings)
+    if model is None:
+        scale = _target_scale(y) if data.task == "regression" else (1.0, 0.0)
+        y, y_valid = _scaled(y, scale), _scaled(y_valid, scale)
+        model = network_for(data, settings, x)
+    return examined(
+        model,
+        x,
+        y,
+        validation_data=(x_valid, y_valid),
+        batch_size=settings.batch_size,
+        epochs=settings.epochs,
+    )
+
+
 def network_for(data: Dataset, settings: Settings, x: np.ndarray) -> Sequential:
     """Builds and compiles the network for a data set: standardized inputs, a dense stack."""
     stack: list[layers.Layer] = [layers.Flatten(input_shape=x.shape[1:])]
@@ -149,15 +183,17 @@ def network_for(data: Dataset, settings: Settings, x: np.ndarray) -> Sequential:
     optimizer = get_optimizer(settings.optimizer)
     if settings.learning_rate is not None:
         optimizer.learning_rate = settings.learning_rate
-    _compile(model, optimizer, data.task)
+    _compile(model, optimizer, data.task, settings.precision)
     return model
 
 
-def _compile(model: Model, optimizer: Any, task: Task) -> None:
-    if task == "classification":
-        model.compile(optimizer, loss="sparse_categorical_crossentropy", metrics=["accuracy"])
-    else:
-        model.compile(optimizer, loss="mse", metrics=["rmse", "mae", "r2"])
+def _compile(model: Model, optimizer: Any, task: Task, precision: Any) -> None:
+    loss, metrics = (
+        ("sparse_categorical_crossentropy", ["accuracy"])
+        if task == "classification"
+        else ("mse", ["rmse", "mae", "r2"])
+    )
+    model.compile(optimizer, loss=loss, metrics=metrics, precision=precision)
 
 
 def _preprocessing(data: Dataset, x: np.ndarray) -> layers.Layer:
@@ -213,7 +249,7 @@ def _in_raw_units(model: Sequential, scale: tuple[Any, Any]) -> Sequential:
     undo.set_weights([np.diag(spread), mean])
     assert model.optimizer is not None
     fresh = type(model.optimizer).from_config(model.optimizer.get_config())
-    _compile(whole, fresh, "regression")
+    _compile(whole, fresh, "regression", model.precision)
     return whole
 
 

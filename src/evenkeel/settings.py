@@ -24,6 +24,7 @@ class Settings:
         learning_rate: The learning rate; the optimizer's default when None.
         patience: How many epochs without a better validation loss are waited for.
         validation_fraction: The fraction of the training rows kept for validation.
+        precision: How exactly products are carried out.
         seed: The seed of everything random.
     """
 
@@ -36,6 +37,7 @@ class Settings:
     learning_rate: float | None = None
     patience: int = 20
     validation_fraction: float = 0.1
+    precision: str = "float32"
     seed: int = 42
 
     def __post_init__(self) -> None:

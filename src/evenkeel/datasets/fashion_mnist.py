@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from evenkeel import caching
+from evenkeel.alignment import converted
 from evenkeel.datasets.registry import Dataset, Entry, enrol
 from evenkeel.errors import DatasetUnavailableError, explain
 
@@ -144,7 +145,8 @@ def _idx(content: bytes) -> np.ndarray:
     """Decodes the IDX format: a magic number with the rank, the sizes, the bytes."""
     rank = content[3]
     sizes = struct.unpack(f">{rank}I", content[4 : 4 + 4 * rank])
-    return np.frombuffer(content, np.uint8, offset=4 + 4 * rank).reshape(sizes)
+    # Writable, and where the device can use it without a copy.
+    return converted(np.frombuffer(content, np.uint8, offset=4 + 4 * rank).reshape(sizes), np.uint8)
 
 
 def _is_at_hand() -> bool:

@@ -29,14 +29,14 @@ Record = dict[str, Array]
 FINITE = "finite"
 
 # On a GPU, the host has to look after every turn of a loop whose length it does not know.
-_BLOCK = 32
+_BLOCK = 16
 
 
 def steps_at_once() -> int:
     """How many steps come in a block, of which those that are not wanted are done in vain.
 
     Example:
-        >>> steps_at_once() in (1, 32)
+        >>> steps_at_once() in (1, 16)
         True
     """
     return 1 if jax.default_backend() == "cpu" else _BLOCK

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import jax
 import numpy as np
 
+from evenkeel.alignment import aligned, empty
 from evenkeel.engine.step import Batch
 from evenkeel.errors import InvalidDataError, explain
 from evenkeel.network import Array
@@ -67,6 +68,9 @@ class Feed(Protocol):
 class ArrayFeed:
     """Batches from arrays, which move to the device once.
 
+    A CPU reads arrays that begin at a multiple of 64 bytes where they are, and the others from a
+    copy; either way only while the feed is in use.
+
     Args:
         data: All rows.
         batch_size: Rows a batch; the last batch holds what remains.
@@ -74,8 +78,7 @@ class ArrayFeed:
     """
 
     def __init__(self, data: Batch, batch_size: int, shuffle_seed: int | None = None):
-        # device_put copies once; jnp.asarray would convert, and so copy, a second time.
-        self._data = jax.device_put(data)
+        self._data = _on_device(data)
         self._seed = shuffle_seed
         self.rows = data.rows
         self.batch_size = min(batch_size, self.rows)
@@ -143,7 +146,8 @@ class StreamFeed:
             if pending and (batch.rows != pending[0].rows or len(pending) == _STREAM_STRETCH):
                 yield _joined(pending)
                 pending = []
-            pending.append(batch)
+            # A loader may fill the same buffer again for the next batch.
+            pending.append(jax.tree.map(np.array, batch))
         if not pending:
             raise InvalidDataError(
                 explain(
@@ -198,6 +202,16 @@ class StreamFeed:
         )
 
 
+def _on_device(data: Batch) -> Batch:
+    """Moves arrays to the device with one copy at most; `jnp.asarray` would make a second one.
+
+    What a CPU has to copy is copied here: in two threads, and to where it can stay.
+    """
+    if jax.default_backend() == "cpu":
+        data = jax.tree.map(lambda a: aligned(a) if isinstance(a, np.ndarray) else a, data)
+    return jax.device_put(data)
+
+
 def _length_of(batches: Any) -> int | None:
     try:
         return len(batches)
@@ -205,7 +219,14 @@ def _length_of(batches: Any) -> int | None:
         return None
 
 
+def _stacked(*parts: np.ndarray) -> np.ndarray:
+    """Returns parts one after another, where the device can use them."""
+    rows = sum(len(part) for part in parts)
+    whole = empty((rows, *parts[0].shape[1:]), np.result_type(*parts))
+    return np.concatenate(parts, out=whole)
+
+
 def _joined(batches: list[Batch]) -> Segment:
-    data = jax.device_put(jax.tree.map(lambda *parts: np.concatenate(parts), *batches))
+    data = jax.device_put(jax.tree.map(_stacked, *batches))
     order = np.arange(data.rows, dtype=np.int32).reshape(len(batches), -1)
     return Segment(data=data, order=jax.device_put(order))

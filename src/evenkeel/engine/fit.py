@@ -81,9 +81,7 @@ class Programs:
 def evaluate(programs: Programs, feed: Feed, callbacks: CallbackList) -> Logs:
     """Returns the loss and the metrics of the network as it stands, over a whole feed."""
     plan = programs.plan
-    trained, others = (
-        {p: v._value for p, v in side.items()} for side in (plan.trained, plan.others)
-    )
+    trained, others = plan.read_values()
     sums = programs.no_sums(feed.sample())
     logs, done, one_by_one = {}, 0, bool(callbacks.wants_test_batches)
     callbacks.call("on_test_begin", {})
@@ -352,7 +350,7 @@ def _interrupts_held() -> Iterator[None]:
 
 def _are_used_up(plan: Plan) -> bool:
     """Whether a compiled call took the weights' memory and did not give new ones back."""
-    return any(v._value.is_deleted() for v in [*plan.trained.values(), *plan.others.values()])
+    return any(v.is_used_up for v in [*plan.trained.values(), *plan.others.values()])
 
 
 def _floats(plan: Plan, record: Record) -> Logs:

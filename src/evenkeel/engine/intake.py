@@ -13,6 +13,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from evenkeel.alignment import converted
 from evenkeel.errors import InvalidArgumentError, InvalidDataError, explain, number_in
 from evenkeel.losses import Loss
 from evenkeel.network import is_shape
@@ -33,7 +34,7 @@ def inputs(x: Any, name: str = "x") -> np.ndarray:
     Raises:
         InvalidDataError: If it has no rows, is no numbers, or contains NaN or infinity.
     """
-    array = _numbers(x, name)
+    array = numbers(x, name)
     if array.ndim == 0:
         raise InvalidDataError(
             explain(
@@ -48,7 +49,7 @@ def inputs(x: Any, name: str = "x") -> np.ndarray:
                 "Check how the data was loaded or filtered.",
             )
         )
-    _refuse_not_finite(array, name, _columns_of(x))
+    _refuse_not_finite(array, name, columns_of(x))
     return array
 
 
@@ -285,7 +286,7 @@ def check_targets(
         _within_unit(y, "binary cross-entropy", output_shape, name)
     if kind == "one-hot":
         _within_unit(y, "categorical cross-entropy", output_shape, name)
-    return y if y.dtype == np.float32 else y.astype(np.float32)
+    return y if y.dtype == np.float32 else converted(y, np.float32)
 
 
 def _class_numbers(y: np.ndarray, output_shape: tuple[Any, ...], name: str) -> np.ndarray:
@@ -369,9 +370,9 @@ def _target_advice(loss: Loss, y: np.ndarray, expected: tuple[Any, ...]) -> str:
 
 
 def _within_unit(y: np.ndarray, loss: str, output_shape: tuple[Any, ...], name: str) -> None:
-    wrong = (y < 0) | (y > 1)
-    if not wrong.any():
+    if y.min() >= 0 and y.max() <= 1:
         return
+    wrong = (y < 0) | (y > 1)
     row = int(np.argmax(wrong.reshape(len(y), -1).any(axis=1)))
     value = y.reshape(len(y), -1)[row][wrong.reshape(len(y), -1)[row]][0]
     classes = int(y.max()) + 1
@@ -386,7 +387,16 @@ def _within_unit(y: np.ndarray, loss: str, output_shape: tuple[Any, ...], name: 
     )
 
 
-def _numbers(data: Any, name: str) -> np.ndarray:
+def numbers(data: Any, name: str) -> np.ndarray:
+    """Turns data into an array of numbers, finite or not; refuses text and ragged rows.
+
+    Args:
+        data: An array, a DataFrame, or nested lists; float64 becomes float32, integers stay.
+        name: What the user calls it.
+
+    Raises:
+        InvalidDataError: If it is no array, or holds no numbers.
+    """
     try:
         array = np.asarray(data)
     except ValueError as error:
@@ -399,7 +409,7 @@ def _numbers(data: Any, name: str) -> np.ndarray:
     if array.dtype.kind == "O" and _are_all_numbers(data):
         array = np.asarray(data, dtype=np.float32)  # columns of several types, bool among them
     if array.dtype.kind not in "iufb":
-        columns = _columns_of(data)
+        columns = columns_of(data)
         culprits = _text_columns(data, columns)
         raise InvalidDataError(
             explain(
@@ -412,10 +422,9 @@ def _numbers(data: Any, name: str) -> np.ndarray:
     if array.dtype.kind in "iu" and array.dtype.itemsize >= 4 and array.dtype != np.int32:
         # The device counts in 32 bits; larger numbers become float32 rather than wrap around.
         largest = max(abs(int(array.max())), abs(int(array.min()))) if array.size else 0
-        array = array.astype(np.int32 if largest <= _LARGEST_INTEGER else np.float32)
+        array = converted(array, np.int32 if largest <= _LARGEST_INTEGER else np.float32)
     if array.dtype.kind == "f" and array.dtype != np.float32:
-        with np.errstate(over="ignore"):  # what overflows is reported as infinity
-            array = array.astype(np.float32)
+        array = converted(array, np.float32)  # what overflows is reported as infinity
     return array
 
 
@@ -457,7 +466,8 @@ def _not_finite_error(
     )
 
 
-def _columns_of(data: Any) -> list[str] | None:
+def columns_of(data: Any) -> list[str] | None:
+    """Returns the names of a DataFrame's columns, or None for anything else."""
     columns = getattr(data, "columns", None)
     return None if columns is None else [str(column) for column in columns]
 

@@ -37,12 +37,14 @@ def column_cuts(plan: Plan, batch_size: int) -> Cuts:
         and plan.optimizer is not None
         and plan.optimizer.is_elementwise
     )
+    stacked = {path for members in plan.piles.values() for path in members}
     return {
         path: list(range(_BLOCK_COLUMNS, variable.shape[1], _BLOCK_COLUMNS))
         for path, variable in plan.trained.items()
         if suits
         and len(variable.shape) == 2
         and variable.size >= _SMALLEST_MATRIX
+        and path not in stacked
         and variable.constraint is None  # a constraint is told of whole matrices
     }
 

@@ -88,13 +88,17 @@ def losses_of(
 
 def penalty_of(trained: Sequence[Variable], scope: Scope) -> Array | None:
     """Returns what regularizers and `add_loss` put on top of the losses, or None without any."""
-    penalties = [
-        variable.regularizer(scope.read(variable))
-        for variable in trained
-        if variable.regularizer is not None
-    ]
+    penalties = [_penalty_on(v, scope) for v in trained if v.regularizer is not None]
     penalties += scope.penalties
     return sum(penalties[1:], jnp.asarray(penalties[0])) if penalties else None
+
+
+def _penalty_on(variable: Variable, scope: Scope) -> Any:
+    """Returns the penalty on a variable, or on all those in whose name the scope holds it."""
+    assert variable.regularizer is not None
+    if not scope.is_stacked(variable):
+        return variable.regularizer(scope.read(variable))
+    return jnp.sum(jax.vmap(variable.regularizer)(scope.whole(variable)))
 
 
 def total_of(heads: Sequence[Head], losses: dict[str, Array], penalty: Array | None) -> Array:

@@ -28,9 +28,7 @@ def forward_program(plan: Plan, training: bool) -> Callable[..., Array]:
 
 def draws_randomness(plan: Plan, x: Any, *, training: bool) -> bool:
     """Whether a forward pass asks for random keys, as MC dropout does also in inference."""
-    trained, others = (
-        {path: v._value for path, v in side.items()} for side in (plan.trained, plan.others)
-    )
+    trained, others = plan.read_values()
     drawn: list[bool] = []
 
     def trace(x: Any) -> None:
@@ -60,16 +58,20 @@ def predict(
         The outputs of all rows, in order.
     """
     rows = len(jax.tree.leaves(x)[0])
-    outputs = []
+    outputs: Any = None
     for batch, start in enumerate(range(0, rows, batch_size)):
         callbacks.call("on_predict_batch_begin", batch, {})
         part = jax.tree.map(lambda a, s=start: a[s : s + batch_size], x)
         count = len(jax.tree.leaves(part)[0])
         size = batch_size if rows > batch_size else min(batch_size, _power_of_two(count))
         filled = jax.tree.map(lambda a, n=size: _fill(a, n), part)
-        outputs.append(jax.tree.map(lambda o, n=count: np.asarray(o)[:n], run(filled)))
+        answer = run(filled)
+        if outputs is None:
+            outputs = jax.tree.map(lambda o: np.empty((rows, *o.shape[1:]), o.dtype), answer)
+        for whole, output in zip(jax.tree.leaves(outputs), jax.tree.leaves(answer), strict=True):
+            whole[start : start + count] = np.asarray(output)[:count]
         callbacks.call("on_predict_batch_end", batch, {})
-    return jax.tree.map(lambda *parts: np.concatenate(parts), *outputs)
+    return outputs
 
 
 def _fill(array: Any, size: int) -> Array:

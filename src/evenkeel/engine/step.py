@@ -7,7 +7,7 @@ What must survive is in the state; what is worth seeing is added up beside it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import jax
@@ -74,12 +74,14 @@ class Evaluation:
         parts: What the loss is the sum of, by name, where it is more than one number.
         others: The other variables' values afterwards.
         taps: What the taps recorded, by path; None unless asked for.
+        tap_names: For a path under which the outputs of equal layers lie one upon another, theirs.
     """
 
     output: Any
     parts: dict[str, Array]
     others: dict[str, Array]
     taps: dict[str, Array] | None
+    tap_names: dict[str, tuple[str, ...]] = field(metadata={"static": True})
 
 
 def loss_of(
@@ -97,10 +99,12 @@ def loss_of(
         trained, others, batch.x, training=training, key=key, record=record
     )
     losses = losses_of(plan.heads, output, batch.y, batch.weight, scope)
-    penalty = penalty_of(list(plan.trained.values()), scope)
+    penalty = penalty_of([plan.trained[path] for path in trained], scope)
     parts = losses if len(plan.heads) > 1 else {}
     parts = parts if penalty is None else {**parts, PENALTY: penalty}
-    evaluation = Evaluation(output=output, parts=parts, others=others, taps=scope.taps)
+    evaluation = Evaluation(
+        output=output, parts=parts, others=others, taps=scope.taps, tap_names=scope.tap_names
+    )
     return total_of(plan.heads, losses, penalty), evaluation
 
 
@@ -125,7 +129,12 @@ def step(plan: Plan, state: State, batch: Batch, sums: Sums, factor: Array) -> t
 
     (loss, seen), gradients = jax.value_and_grad(objective, has_aux=True)(state.trained)
     trained, slots = plan.optimizer.advance(
-        gradients, state.slots, state.trained, factor, state.step
+        gradients,
+        state.slots,
+        state.trained,
+        factor,
+        state.step,
+        plan.piled(state.trained),
     )
     after = State(
         trained=plan.constrained(trained),
@@ -178,9 +187,7 @@ def add(plan: Plan, sums: Sums, loss: Array, batch: Batch, seen: Evaluation) -> 
 def no_sums(plan: Plan, data: Batch) -> Sums:
     """Returns the sums before any batch, in the shapes that the metrics settle into."""
     sample = jax.tree.map(lambda a: jax.ShapeDtypeStruct((1, *a.shape[1:]), a.dtype), data)
-    trained, others = (
-        {path: v._value for path, v in side.items()} for side in (plan.trained, plan.others)
-    )
+    trained, others = plan.read_values()
     initial = {name: metric.initial() for name, _, _, metric in named_metrics(plan.heads)}
 
     def settled(batch: Batch) -> Any:

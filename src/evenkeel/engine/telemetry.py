@@ -128,27 +128,39 @@ class Look:
 
         def objective(trained: dict[str, Array]) -> Any:
             loss, seen = loss_of(plan, trained, state.others, batch, key, record=self._record)
+            tap_names.update(seen.tap_names)
             return loss, seen.taps or {}
 
+        tap_names: dict[str, tuple[str, ...]] = {}
         (loss, taps), gradients = jax.value_and_grad(objective, has_aux=True)(state.trained)
         trained, _ = plan.optimizer.advance(
-            gradients, state.slots, state.trained, factor, state.step
+            gradients,
+            state.slots,
+            state.trained,
+            factor,
+            state.step,
+            plan.piled(state.trained),
         )
-        weights = {path: state.trained[path] for path in plan.trained}
-        measured: list[tuple[str, str | None, Array]] = [
-            ("loss", None, loss),
-            ("learning_rate", None, plan.optimizer.rate_at(state.step, factor)),
-        ]
-        for path, weight in weights.items():
-            measured.append(("gradient_norm", path, _norm(gradients[path])))
-            measured.append(("weight_norm", path, _norm(weight)))
-            measured.append(("update_norm", path, _norm(trained[path] - weight)))
+        self._names = [("loss", None), ("learning_rate", None)]
+        measured = [loss, plan.optimizer.rate_at(state.step, factor)]
+
+        def measure(what: str, function: Any, array: Array, path: str, names: Any) -> None:
+            # An array under several names holds one value for each, one upon another.
+            self._names += [(what, name) for name in names or (path,)]
+            measured.append(jax.vmap(function)(array) if names else function(array))
+
+        piled = plan.piled(state.trained)
+        for path in (path for path in plan.trained if path in state.trained):
+            names, weight = plan.piles[path] if path in piled else None, state.trained[path]
+            measure("gradient_norm", _norm, gradients[path], path, names)
+            measure("weight_norm", _norm, weight, path, names)
+            measure("update_norm", _norm, trained[path] - weight, path, names)
         for path, output in taps.items():
-            measured.append(("activation_mean", path, jnp.mean(output)))
-            measured.append(("activation_std", path, jnp.std(output)))
-            measured.append(("zero_fraction", path, _zero_fraction(output)))
-        self._names = [(measure, path) for measure, path, _ in measured]
-        return jnp.stack([jnp.asarray(value, jnp.float32) for _, _, value in measured])
+            names = tap_names.get(path)
+            measure("activation_mean", jnp.mean, output, path, names)
+            measure("activation_std", jnp.std, output, path, names)
+            measure("zero_fraction", _zero_fraction, output, path, names)
+        return jnp.concatenate([jnp.ravel(value).astype(jnp.float32) for value in measured])
 
 
 def _norm(array: Array) -> Array:

@@ -627,11 +627,12 @@ def _checked_name(cls: type, name: str | None) -> str:
 
 
 def _checked_dtype(cls: type, dtype: Any) -> str:
-    if dtype is not None and str(np.dtype(dtype)) != "float32":
+    if dtype is not None and dtype not in ("float32", np.float32, jnp.float32):
         raise InvalidArgumentError(
             explain(
                 f"{cls.__name__}(dtype): got {dtype!r}, expected 'float32'.",
-                "Leave dtype out: variables are float32.",
+                "Leave dtype out: variables are float32. For products in half precision type "
+                "model.compile(..., precision='bfloat16').",
             )
         )
     return "float32"

@@ -24,7 +24,8 @@ from evenkeel.errors import (
 )
 from evenkeel.layers.base import Layer, Shape, as_float, describe, registry
 from evenkeel.layers.core import activation_from, build_activation, describe_activation
-from evenkeel.network import Array
+from evenkeel.network import Array, current_precision
+from evenkeel.precision import convolution, product
 
 Pair = tuple[int, int]
 IMAGES = "(batch, height, width, channels)"
@@ -206,14 +207,15 @@ class Conv2D(Layer):
         x = jnp.pad(x, ((0, 0), rows.pads(x.shape[1]), columns.pads(x.shape[2]), (0, 0)))
         seen = [part for strip in rows.slices(x, 1) for part in columns.slices(strip, 2)]
         patches = seen[0] if len(seen) == 1 else jnp.concatenate(seen, axis=-1)
-        return patches @ self.kernel.value.reshape(-1, self.filters)
+        return product(patches, self.kernel.value.reshape(-1, self.filters), current_precision())
 
     def _by_xla(self, x: Array) -> Array:
-        return jax.lax.conv_general_dilated(
+        return convolution(
             x,
             self.kernel.value,
-            self.strides,
-            self.padding.upper(),
+            current_precision(),
+            window_strides=self.strides,
+            padding=self.padding.upper(),
             rhs_dilation=self.dilation_rate,
             dimension_numbers=("NHWC", "HWIO", "NHWC"),
             feature_group_count=self.groups,

@@ -1,4 +1,4 @@
-"""What `compile` said: losses, their weights and metrics, for one output or for several.
+"""What `compile` said: losses, their weights and metrics, for one output or for several; precision.
 
 Names are turned into things as soon as they are said, so that a wrong one is refused by `compile`.
 Which output they belong to is settled when the network's outputs are known.
@@ -17,6 +17,7 @@ from evenkeel.engine.objective import Head
 from evenkeel.errors import InvalidArgumentError, explain, nearest, number_in
 from evenkeel.losses import Loss
 from evenkeel.metrics import Metric
+from evenkeel.precision import Precision, checked
 from evenkeel.registry import serialize
 
 
@@ -29,21 +30,31 @@ class Declared:
         loss_weights: A factor on each loss, in the same forms; None means 1.
         metrics: A list of metrics, a list of such lists in the outputs' order, or a dict by name.
         weighted_metrics: The same, for metrics that take the rows' weights into account.
+        precision: How exactly products are carried out.
     """
 
     loss: Any
     loss_weights: Any = None
     metrics: Any = None
     weighted_metrics: Any = None
+    precision: Precision = "float32"
 
     @classmethod
-    def of(cls, loss: Any, loss_weights: Any, measured: Any, weighted: Any) -> Declared:
+    def of(
+        cls,
+        loss: Any,
+        loss_weights: Any,
+        measured: Any,
+        weighted: Any,
+        precision: Any = "float32",
+    ) -> Declared:
         """Turns what `compile` was given into losses and metrics, or refuses it."""
         declared = cls(
             loss=_each(losses.get, loss),
             loss_weights=_each(_checked_weight, loss_weights),
             metrics=_each(metrics.get, measured),
             weighted_metrics=_each(metrics.get, weighted),
+            precision=checked("compile(precision)", precision),
         )
         if loss is None:
             raise InvalidArgumentError(
@@ -121,13 +132,18 @@ class Declared:
             "loss_weights": self.loss_weights,
             "metrics": _each(_described, self.metrics),
             "weighted_metrics": _each(_described, self.weighted_metrics),
+            "precision": self.precision,
         }
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Declared:
         """Rebuilds what was declared from `get_config()`."""
         return cls.of(
-            config["loss"], config["loss_weights"], config["metrics"], config["weighted_metrics"]
+            config["loss"],
+            config["loss_weights"],
+            config["metrics"],
+            config["weighted_metrics"],
+            config.get("precision", "float32"),
         )
 
 

@@ -56,6 +56,7 @@ from evenkeel.models.reading import (
     rows_at_a_time,
 )
 from evenkeel.network import current_scope, is_shape, random_key
+from evenkeel.precision import Precision
 from evenkeel.randomness import go_back_to, next_seed, seeds_given_out
 from evenkeel.registry import custom_objects as known_for_a_while
 from evenkeel.report.progress import display_for
@@ -227,6 +228,11 @@ class Model(Layer):
         return None if self.declared is None else self.declared.loss
 
     @property
+    def precision(self) -> Precision:
+        """How exactly products are carried out: what `compile` was given, "float32" before."""
+        return "float32" if self.declared is None else self.declared.precision
+
+    @property
     def metrics_names(self) -> list[str]:
         """The names of what `evaluate` returns in its list, in order."""
         if self.declared is None or not self.built:
@@ -278,6 +284,7 @@ class Model(Layer):
         metrics: Any = None,
         weighted_metrics: Any = None,
         telemetry: Level = "off",
+        precision: Precision = "float32",
         **of_keras: Any,
     ) -> None:
         """Says how to train.
@@ -294,6 +301,11 @@ class Model(Layer):
             telemetry: How closely `fit` looks inside: "off", "economy" (norms of gradients,
                 weights and updates) or "full" (activations as well). Samples are in
                 `history.telemetry`; the weights are the same at every level.
+            precision: How exactly matrix products and convolutions are carried out, in `fit`,
+                `evaluate` and `predict`: "float32" in full, on every device; "bfloat16" with
+                factors rounded to 8 significant bits; "tensorfloat32" with factors rounded to
+                11 on NVIDIA GPUs, and in full elsewhere. Variables, slots and all else are
+                float32 under each.
             **of_keras: `run_eagerly=False`, `jit_compile=True`, `auto_scale_loss=True` and any
                 `steps_per_execution` are accepted, since that is how every run goes.
 
@@ -307,7 +319,7 @@ class Model(Layer):
             >>> model.compile(optimizer="sgd", loss="mse", metrics=["mae"])
         """
         _refuse_unless_neutral(of_keras)
-        declared = Declared.of(loss, loss_weights, metrics, weighted_metrics)
+        declared = Declared.of(loss, loss_weights, metrics, weighted_metrics, precision)
         if self.built:
             declared.heads(self.output_names)
         if telemetry not in LEVELS:
@@ -462,7 +474,7 @@ class Model(Layer):
             )
             for head, target, shape in zip(heads, targets_of(sample.y, heads), shapes, strict=True)
         )
-        plan = Plan.of(self, heads=fitted, optimizer=self.optimizer)
+        plan = Plan.of(self, heads=fitted, optimizer=self.optimizer, precision=self.precision)
         key = plan.fingerprint
         if key not in self._programs:
             while len(self._programs) >= _PLANS_KEPT:
@@ -648,7 +660,7 @@ class Model(Layer):
         return self._run_forward(jax.tree.map(jnp.asarray, rows), bool(training))
 
     def _run_forward(self, x: Any, training: bool) -> Any:
-        plan = Plan.of(self)
+        plan = Plan.of(self, precision=self.precision)
         name = (plan.fingerprint, training)
         if name not in self._forward:
             while len(self._forward) >= _PLANS_KEPT:
@@ -657,10 +669,7 @@ class Model(Layer):
             self._forward[name] = (forward_program(plan, training), draws)
         program, draws = self._forward[name]
         key = random_key(next_seed()) if draws else None
-        trained, others = (
-            {path: v._value for path, v in side.items()} for side in (plan.trained, plan.others)
-        )
-        return program(trained, others, x, key)
+        return program(*plan.read_values(), x, key)
 
     # -- files -------------------------------------------------------------------------------
 
@@ -741,7 +750,7 @@ def _refuse_unless_neutral(given: Mapping[str, Any]) -> None:
             raise InvalidArgumentError(
                 explain(
                     f"compile got the unknown argument {name!r}.",
-                    nearest(name, [*known, "telemetry", *_NEUTRAL]),
+                    nearest(name, [*known, "telemetry", "precision", *_NEUTRAL]),
                 )
             )
         if not _NEUTRAL[name](value):

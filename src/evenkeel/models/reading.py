@@ -16,6 +16,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from evenkeel.doctor.ordering import unseen_if_ordered
 from evenkeel.engine import intake
 from evenkeel.engine.feed import ArrayFeed, Feed, StreamFeed
 from evenkeel.engine.objective import Head
@@ -32,8 +33,6 @@ from evenkeel.network import is_shape
 
 # Rows at a time where nothing is learned from them: large enough to keep all cores busy.
 INFERENCE_ROWS = 1024
-# Whole numbers with more different values than this are taken for a regression's targets.
-_MOST_CLASSES = 100
 
 
 class Reader:
@@ -284,12 +283,8 @@ def _warn_if_ordered(y: Any, cut: int) -> None:
         return
     labels = np.asarray(y)
     labels = labels.argmax(axis=-1) if labels.ndim == 2 and labels.shape[1] > 1 else labels.ravel()
-    values = np.unique(labels)
-    if not 2 <= len(values) <= _MOST_CLASSES or (values != np.floor(values)).any():
-        return
-    steps = np.diff(labels.astype(np.float64))
-    unseen = sorted(set(labels[cut:].tolist()) - set(labels[:cut].tolist()))
-    if unseen or (steps >= 0).all() or (steps <= 0).all():
+    unseen = unseen_if_ordered(labels, cut)
+    if unseen is not None:
         lacking = f"; the training rows lack the classes {unseen[:10]}" if unseen else ""
         warnings.warn(
             explain(

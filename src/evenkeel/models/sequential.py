@@ -11,6 +11,7 @@ from evenkeel.layers.input import Input, InputLayer
 from evenkeel.layers.symbolic import SymbolicTensor, tensors_in
 from evenkeel.models.model import Model
 from evenkeel.registry import serialize
+from evenkeel.stack import through
 
 
 @registry.register()
@@ -85,9 +86,7 @@ class Sequential(Model):
 
     def call(self, inputs: Any) -> Any:
         """Passes the inputs through all layers."""
-        for layer in self._stack:
-            inputs = layer(inputs)
-        return inputs
+        return through(self._stack, inputs)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Returns the top layer's output shape."""

@@ -154,7 +154,7 @@ class Optimizer:
         self.schedule: Schedule | None = None  # as declared
         self._curve: Schedule | None = None  # the same, its horizons in steps once a run began
         self._rate = 1.0  # with a schedule, a factor on it
-        self.slots: Slots | None = None
+        self.held_slots: Any = None  # as the engine keeps them
         self._owner: weakref.ref[Any] | None = None
         self.iterations = 0
         self.learning_rate = learning_rate
@@ -186,7 +186,13 @@ class Optimizer:
         return self.surroundings.start(self.init(params), params)
 
     def advance(
-        self, gradients: Params, slots: Slots, params: Params, factor: Array, step: Array
+        self,
+        gradients: Params,
+        slots: Slots,
+        params: Params,
+        factor: Array,
+        step: Array,
+        stacked: frozenset[str] = frozenset(),
     ) -> tuple[Params, Slots]:
         """Takes one step with everything around it, as a pure function.
 
@@ -196,6 +202,7 @@ class Optimizer:
             params: The parameters before the step.
             factor: The learning rate, or the factor on its schedule, a scalar.
             step: The number of batches before this one, an integer scalar.
+            stacked: The paths of arrays that hold several variables, one upon another.
 
         Returns:
             The parameters and the slots after the step.
@@ -211,7 +218,7 @@ class Optimizer:
         def rate_after(updates: Array) -> Array:
             return self._rate_after(updates, factor)
 
-        return self.surroundings.advance(take, rate_after, gradients, slots, params, step)
+        return self.surroundings.advance(take, rate_after, gradients, slots, params, step, stacked)
 
     def finished(self, params: Params, slots: Slots) -> Params:
         """Returns what a run hands over at its end: the averaged weights with `use_ema`.
@@ -285,13 +292,28 @@ class Optimizer:
         bare.iterations = 0
         return bare
 
+    @property
+    def slots(self) -> Any:
+        """What is remembered of each parameter, by variable path; None before the first step."""
+        whole = getattr(self.held_slots, "whole", None)
+        return self.held_slots if whole is None else whole()
+
+    @slots.setter
+    def slots(self, slots: Any) -> None:
+        self.held_slots = slots
+
+    @property
+    def decays_not(self) -> tuple[str, ...]:
+        """The patterns of `exclude_from_weight_decay`."""
+        return self._excluded
+
     def claim(self, model: Any) -> None:
         """Ties the optimizer to a model, whose slots it keeps.
 
         Raises:
             InvalidArgumentError: If it holds what it gathered while training another model.
         """
-        if self.slots is not None and (self._owner is None or self._owner() is not model):
+        if self.held_slots is not None and (self._owner is None or self._owner() is not model):
             raise InvalidArgumentError(
                 explain(
                     f"compile: this {type(self).__name__} has trained another model and holds its "

@@ -30,7 +30,7 @@ class ClipByValue:
     limit: float
     is_elementwise: ClassVar[bool] = True
 
-    def __call__(self, gradients: Any) -> Any:
+    def __call__(self, gradients: Any, stacked: frozenset[str] = frozenset()) -> Any:
         """Returns the gradients, clipped."""
         return jax.tree.map(lambda g: jnp.clip(g, -self.limit, self.limit), gradients)
 
@@ -50,10 +50,24 @@ class ClipByNorm:
     limit: float
     is_elementwise: ClassVar[bool] = False
 
-    def __call__(self, gradients: Any) -> Any:
-        """Returns the gradients, clipped."""
+    def __call__(self, gradients: Any, stacked: frozenset[str] = frozenset()) -> Any:
+        """Returns the gradients, clipped.
+
+        Args:
+            gradients: The gradients, in any tree; by variable path where some are stacked.
+            stacked: The paths of arrays that hold several variables, one upon another.
+        """
         c = self.limit
-        return jax.tree.map(lambda g: g * c / jnp.maximum(_norm(g), c).astype(g.dtype), gradients)
+
+        def clipped(gradient: Array) -> Array:
+            return gradient * c / jnp.maximum(_norm(gradient), c).astype(gradient.dtype)
+
+        if not stacked:
+            return jax.tree.map(clipped, gradients)
+        return {
+            path: (jax.vmap(clipped) if path in stacked else clipped)(gradient)
+            for path, gradient in gradients.items()
+        }
 
 
 @dataclass(frozen=True)
@@ -71,7 +85,7 @@ class ClipByGlobalNorm:
     limit: float
     is_elementwise: ClassVar[bool] = False
 
-    def __call__(self, gradients: Any) -> Any:
+    def __call__(self, gradients: Any, stacked: frozenset[str] = frozenset()) -> Any:
         """Returns the gradients, clipped."""
         norms = [_norm(g) for g in jax.tree.leaves(gradients)]
         norm = _norm(jnp.stack(norms)) if norms else jnp.zeros(())

@@ -304,6 +304,7 @@ class Surroundings:
         slots: Slots,
         params: Params,
         batches: Array,
+        stacked: frozenset[str] = frozenset(),
     ) -> tuple[Params, Slots]:
         """Goes through the pieces, with the optimizer's own step in the middle.
 
@@ -314,6 +315,7 @@ class Surroundings:
             slots: The slots.
             params: The parameters.
             batches: The number of batches before this one.
+            stacked: The paths of arrays that hold several variables, one upon another.
 
         Returns:
             The parameters and the slots afterwards.
@@ -323,7 +325,7 @@ class Surroundings:
             gradients: Params, slots: Slots, params: Params, updates: Array
         ) -> tuple[Params, Slots]:
             if self.clipping is not None:
-                gradients = self.clipping(gradients)
+                gradients = self.clipping(gradients, stacked)
             if self.decay is not None:
                 params = self.decay(params, rate_at(updates))
             if self.averaging is None:
