@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-CLAIMS = {name: f"benchmarks.{name}" for name in ("blocks", "rates", "runs", "step")}
+CLAIMS = {name: f"benchmarks.{name}" for name in ("blocks", "dropout", "rates", "runs", "step")}
 RESULTS = Path(__file__).parent / "results"
 
 
