@@ -125,4 +125,6 @@ def run(
             )
         table.add_section()
     report.write({"claim": "dropout", "machine": report.machine(), "sides": record}, out)
-    Console().print(table)
+    console = Console()
+    # A pipe has no width of its own, and a narrow guess would fold every cell.
+    (console if console.is_terminal else Console(width=120)).print(table)
