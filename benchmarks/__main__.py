@@ -16,7 +16,7 @@ from typing import NoReturn
 from benchmarks import report
 
 _NAMES = (
-    *("blocks", "checkup", "depth", "gpu", "memory"),
+    *("blocks", "checkup", "depth", "dropout", "gpu", "memory"),
     *("rates", "runs", "start", "step", "telemetry"),
 )
 CLAIMS = {name: f"benchmarks.{name}" for name in _NAMES}

@@ -18,8 +18,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from evenkeel.bits import octets
 from evenkeel.errors import InvalidArgumentError, explain, nearest
-from evenkeel.network import current_scope, octets
+from evenkeel.network import current_scope
 from evenkeel.registry import Registry
 
 Array = jax.Array

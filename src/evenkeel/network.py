@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
-import math
 import weakref
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -470,18 +469,6 @@ def times(inputs: Array, matrix: Variable) -> Array:
     blocks = (matrix.value,) if scope is None else scope.columns(matrix)
     products = [product(inputs, block, current_precision()) for block in blocks]
     return products[0] if len(products) == 1 else jnp.concatenate(products, axis=-1)
-
-
-def octets(key: Array, shape: Sequence[int]) -> Array:
-    """Draws random bytes: where 8 bits are enough, one 32-bit word serves four elements.
-
-    Args:
-        key: A random key, used once.
-        shape: The shape of the result, which is uint8.
-    """
-    size = math.prod(shape)
-    words = jax.random.bits(key, (-(-size // 4),), jnp.uint32)
-    return jax.lax.bitcast_convert_type(words, jnp.uint8).reshape(-1)[:size].reshape(shape)
 
 
 _scope: contextvars.ContextVar[Scope | None] = contextvars.ContextVar("scope", default=None)

@@ -1,6 +1,6 @@
 """Layers that are random in training: Dropout and its kin, Gaussian noise.
 
-All of them pass their inputs through in inference. The random bits of masks are drawn here.
+All of them pass their inputs through in inference. The bits of masks and noise come from `bits.py`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from evenkeel.activations import SELU_ALPHA, SELU_SCALE
+from evenkeel.bits import normals, octets
 from evenkeel.errors import (
     InvalidDataError,
     explain,
@@ -21,7 +22,7 @@ from evenkeel.errors import (
     require,
 )
 from evenkeel.layers.base import Layer, Shape, as_float, registry
-from evenkeel.network import Array, octets
+from evenkeel.network import Array
 
 # A mask compares one random byte with a threshold, so that keep probabilities come in steps of
 # 1/256.
@@ -321,7 +322,7 @@ class GaussianDropout(_Random):
         if not training or self.rate == 0:
             return inputs
         stddev = math.sqrt(self.rate / (1 - self.rate))
-        return inputs * (1.0 + stddev * jax.random.normal(self._seeded_key(), inputs.shape))
+        return inputs * (1.0 + stddev * normals(self._seeded_key(), inputs.shape))
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
@@ -366,7 +367,7 @@ class GaussianNoise(_Random):
         inputs = as_float(inputs)
         if not training or self.stddev == 0:
             return inputs
-        return inputs + self.stddev * jax.random.normal(self._seeded_key(), inputs.shape)
+        return inputs + self.stddev * normals(self._seeded_key(), inputs.shape)
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
