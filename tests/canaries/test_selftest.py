@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 import evenkeel as ek
-from evenkeel import network, randomness
+from evenkeel import bits, randomness
 from evenkeel.canaries import once
 from evenkeel.canaries.base import CANARIES, Canary, difference
 from evenkeel.canaries.gradients import slope_error
@@ -110,12 +110,12 @@ class TestEachCanFail:
         ids=["too many", "in pairs", "always the same"],
     )
     def test_biased_masks_are_noticed(self, biased, monkeypatch):
-        plain = network.octets
+        plain = bits.octets
 
         def octets(*arguments):
-            bits = biased(plain(*arguments))
+            drawn = biased(plain(*arguments))
             # An even byte and its neighbor are one: the threshold of a quarter moves by a half.
-            return bits if bits.size < 4 else jnp.where(bits == 192, 0, bits).astype(jnp.uint8)
+            return drawn if drawn.size < 4 else jnp.where(drawn == 192, 0, drawn).astype(jnp.uint8)
 
         monkeypatch.setattr(dropout, "octets", octets)
         fails("dropout masks")
