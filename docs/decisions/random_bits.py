@@ -1,4 +1,4 @@
-"""Times ways to draw the bits of dropout and the noise of GaussianDropout, for decision 16.
+"""Times ways to draw the bits of dropout and the noise of GaussianDropout, for decision 15.
 
     python docs/decisions/random_bits.py
 
