@@ -2,12 +2,14 @@
 
 On a CPU, JAX takes over the memory of a NumPy array that begins at a multiple of 64 bytes, and
 copies any other. NumPy's own large arrays begin 16 bytes after one. Data that is made or converted
-here is therefore in memory once.
+here begins at one, and a large array that begins elsewhere can be handed over from the multiple
+before it on, so that either is in memory once.
 """
 
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 
@@ -88,3 +90,43 @@ def aligned(array: np.ndarray) -> np.ndarray:
         True
     """
     return array if is_aligned(array) else converted(array, array.dtype)
+
+
+class _Memory:
+    """Numbers in memory that something else owns, as NumPy's array interface describes them."""
+
+    def __init__(self, address: int, size: int, dtype: np.dtype, owner: np.ndarray):
+        self._owner = owner  # as long as an array of this memory lives, so does what owns it
+        self.__array_interface__: dict[str, Any] = {
+            "version": 3,
+            "data": (address, True),
+            "shape": (size,),
+            "typestr": dtype.str,
+        }
+
+
+def from_boundary(array: np.ndarray) -> tuple[np.ndarray, int]:
+    """Returns an array's memory from the last multiple of 64 bytes before it on.
+
+    What lies between the two shares 64 bytes with the array's own first number, so that it can be
+    read, but means nothing.
+
+    Args:
+        array: An array in one piece, which begins at a multiple of the size of its numbers.
+
+    Returns:
+        The memory as one row of numbers that cannot be written, and how many of them lie before
+        the array's first.
+
+    Example:
+        >>> x = empty((100,), np.float32)[1:]
+        >>> memory, before = from_boundary(x)
+        >>> memory.shape, before, is_aligned(memory)
+        ((100,), 1, True)
+    """
+    address, width = array.ctypes.data, array.itemsize
+    before = address % ALIGNMENT
+    if not array.flags.c_contiguous or before % width:
+        raise ValueError("from_boundary takes an array in one piece at a multiple of its numbers")
+    memory = _Memory(address - before, array.size + before // width, array.dtype, array)
+    return np.asarray(memory), before // width

@@ -8,6 +8,7 @@ import pytest
 import evenkeel as ek
 from evenkeel import alignment
 from evenkeel.engine import intake
+from evenkeel.engine import rows as held
 from evenkeel.engine.feed import ArrayFeed
 from evenkeel.engine.step import Batch
 
@@ -45,6 +46,12 @@ def shifted(x):
     memory = alignment.empty((x.size + 1,), x.dtype)
     memory[1:] = x.ravel()
     return memory[1:].reshape(x.shape)
+
+
+@pytest.fixture
+def nothing_is_small(monkeypatch):
+    """Arrays of any size are used where they lie."""
+    monkeypatch.setattr(held, "_LARGE", 0)
 
 
 def peak_while(act):
@@ -164,3 +171,73 @@ def test_a_loader_may_use_its_buffer_again(rows):
 def test_the_feed_keeps_the_type(dtype):
     feed = ArrayFeed(Batch(x=np.ones((8, 3), dtype), y=np.ones(8, np.float32)), 4)
     assert feed.sample().x.dtype == dtype
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.float32])
+def test_memory_from_the_boundary_holds_the_array_and_keeps_it_alive(dtype):
+    memory = alignment.empty((97,), dtype)
+    memory[:] = np.arange(97)
+    before = 12 // memory.itemsize
+    found, start = alignment.from_boundary(memory[before:].reshape(-1, 1))
+    assert start == before
+    assert found.ctypes.data == memory.ctypes.data
+    assert not found.flags.writeable
+    del memory
+    np.testing.assert_array_equal(found[start:], np.arange(before, 97))
+
+
+@pytest.mark.parametrize("array", [np.ones((4, 4), np.float32).T, np.ones(9, np.float32)[::2]])
+def test_memory_in_pieces_has_no_boundary(array):
+    with pytest.raises(ValueError, match="in one piece"):
+        alignment.from_boundary(array)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int32, np.float32, np.bool_])
+@pytest.mark.parametrize("row_shape", [(), (1,), (7,), (2, 3)])
+def test_rows_are_taken_from_where_they_lie(nothing_is_small, dtype, row_shape):
+    shape = (50, *row_shape)
+    x = shifted((np.random.Generator(np.random.Philox(5)).random(shape) * 9).astype(dtype))
+    device = held.on_device(x)
+    assert isinstance(device, held.Shifted)
+    assert device.memory.unsafe_buffer_pointer() == x.ctypes.data // 64 * 64
+    rows = np.array([49, 0, 7, 7], np.int32)
+    found = held.take(device, rows)
+    assert found.dtype == dtype
+    np.testing.assert_array_equal(found, x[rows])
+
+
+def test_a_large_array_is_not_copied_and_a_small_one_is():
+    large = shifted(np.zeros((9, 1 << 20), np.float32))
+    assert isinstance(held.on_device(large), held.Shifted)
+    assert not isinstance(held.on_device(shifted(np.zeros((9, 4), np.float32))), held.Shifted)
+
+
+def test_training_evaluating_and_predicting_where_the_numbers_lie(rows, monkeypatch):
+    def results(x):
+        fitted = ek.models.clone_model(model())
+        ek.set_random_seed(8)
+        fitted.compile(ek.optimizers.SGD(0.01, momentum=0.9), loss="mse")
+        # Targets of several numbers a row can be as large as the inputs.
+        history = fitted.fit(x, x[:, :1], batch_size=16, verbose=0, validation_split=0.3)
+        score = fitted.evaluate(x, x[:, :1], verbose=0, return_dict=True)
+        return [*fitted.get_weights(), history.history["val_loss"], *score.values()]
+
+    expected = results(rows[0])
+    monkeypatch.setattr(held, "_LARGE", 0)
+    assert_same(results(shifted(rows[0])), expected)
+
+
+def test_several_inputs_and_outputs_where_the_numbers_lie(rows, monkeypatch):
+    def results(x, y):
+        ek.set_random_seed(4)
+        left, right = ek.Input((COLUMNS,)), ek.Input((COLUMNS,))
+        joined = ek.layers.Concatenate()([left, right])
+        outputs = [ek.layers.Dense(COLUMNS)(joined), ek.layers.Dense(1)(joined)]
+        fitted = ek.Model(inputs=[left, right], outputs=outputs)
+        fitted.compile("sgd", loss=["mse", "mse"])
+        fitted.fit([x, x[::-1].copy()], [x, y], batch_size=16, verbose=0)
+        return fitted.get_weights()
+
+    expected = results(*rows)
+    monkeypatch.setattr(held, "_LARGE", 0)
+    assert_same(results(shifted(rows[0]), shifted(rows[1])), expected)

@@ -16,7 +16,8 @@ from typing import Any, Protocol
 import jax
 import numpy as np
 
-from evenkeel.alignment import aligned, empty
+from evenkeel.alignment import empty
+from evenkeel.engine.rows import on_device
 from evenkeel.engine.step import Batch
 from evenkeel.errors import InvalidDataError, explain
 from evenkeel.network import Array
@@ -57,7 +58,7 @@ class Feed(Protocol):
         ...
 
     def sample(self) -> Batch:
-        """Returns some data in the shapes and types of every batch."""
+        """Returns a batch of one row, or what has its shapes and types."""
         ...
 
     def shapes(self) -> Iterator[Segment]:
@@ -68,8 +69,8 @@ class Feed(Protocol):
 class ArrayFeed:
     """Batches from arrays, which move to the device once.
 
-    A CPU reads arrays that begin at a multiple of 64 bytes where they are, and the others from a
-    copy; either way only while the feed is in use.
+    A CPU reads large arrays, and those that begin at a multiple of 64 bytes, where they are, and
+    others from a copy; either way only while the feed is in use.
 
     Args:
         data: All rows.
@@ -78,7 +79,7 @@ class ArrayFeed:
     """
 
     def __init__(self, data: Batch, batch_size: int, shuffle_seed: int | None = None):
-        self._data = _on_device(data)
+        self._data = on_device(data)
         self._seed = shuffle_seed
         self.rows = data.rows
         self.batch_size = min(batch_size, self.rows)
@@ -105,8 +106,8 @@ class ArrayFeed:
         return Segment(data=self._data, order=jax.device_put(order))
 
     def sample(self) -> Batch:
-        """Returns the data."""
-        return self._data
+        """Returns the shapes and types of a batch of one row."""
+        return self._data.one()
 
 
 class StreamFeed:
@@ -179,9 +180,9 @@ class StreamFeed:
                 return  # a generator that is used up
 
     def sample(self) -> Batch:
-        """Returns the first batch; a generator will still yield it in the first epoch."""
+        """Returns the shapes of the first batch; a generator will still yield it at first."""
         if self._sample is None:
-            self._sample = self._first()
+            self._sample = self._first().one()
         return self._sample
 
     def shapes(self) -> Iterator[Segment]:
@@ -200,16 +201,6 @@ class StreamFeed:
                 "Check where its data comes from.",
             )
         )
-
-
-def _on_device(data: Batch) -> Batch:
-    """Moves arrays to the device with one copy at most; `jnp.asarray` would make a second one.
-
-    What a CPU has to copy is copied here: in two threads, and to where it can stay.
-    """
-    if jax.default_backend() == "cpu":
-        data = jax.tree.map(lambda a: aligned(a) if isinstance(a, np.ndarray) else a, data)
-    return jax.device_put(data)
 
 
 def _length_of(batches: Any) -> int | None:

@@ -63,10 +63,10 @@ class Programs:
         """The evaluation program."""
         return self._once("evaluate", lambda: evaluation_program(self.plan))
 
-    def no_sums(self, data: Batch) -> Sums:
-        """The sums before any batch of such data."""
-        shapes = tuple((leaf.shape[1:], leaf.dtype) for leaf in jax.tree.leaves(data))
-        return self._once(f"sums {shapes}", lambda: no_sums(self.plan, data))
+    def no_sums(self, sample: Batch) -> Sums:
+        """The sums before any batch like this one of one row."""
+        shapes = tuple((leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(sample))
+        return self._once(f"sums {shapes}", lambda: no_sums(self.plan, sample))
 
     def look(self, level: Level) -> Look:
         """What looks inside at a level, and reads what it saw."""

@@ -12,6 +12,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from evenkeel.engine.objective import (
     PENALTY,
@@ -23,6 +24,7 @@ from evenkeel.engine.objective import (
     weights_of,
 )
 from evenkeel.engine.plan import Plan
+from evenkeel.engine.rows import take
 from evenkeel.engine.state import State
 from evenkeel.network import Array
 
@@ -32,6 +34,7 @@ from evenkeel.network import Array
 class Batch:
     """Rows of data: inputs, targets, and a weight for each row (or None).
 
+    Rows on the device from which batches are taken may be held in a form of their own (`rows`).
     The targets of a network with several outputs are a tuple, head by head; the weights may be.
     """
 
@@ -46,7 +49,11 @@ class Batch:
 
     def take(self, rows: Array) -> Batch:
         """Returns the rows of these numbers, which must be in range."""
-        return jax.tree.map(lambda a: a.at[rows].get(mode="promise_in_bounds"), self)
+        return take(self, rows)
+
+    def one(self) -> Batch:
+        """Returns the shapes and types of a batch of one row."""
+        return jax.eval_shape(take, self, jax.ShapeDtypeStruct((1,), np.int32))
 
 
 @jax.tree_util.register_dataclass
@@ -184,9 +191,8 @@ def add(plan: Plan, sums: Sums, loss: Array, batch: Batch, seen: Evaluation) -> 
     )
 
 
-def no_sums(plan: Plan, data: Batch) -> Sums:
-    """Returns the sums before any batch, in the shapes that the metrics settle into."""
-    sample = jax.tree.map(lambda a: jax.ShapeDtypeStruct((1, *a.shape[1:]), a.dtype), data)
+def no_sums(plan: Plan, sample: Batch) -> Sums:
+    """Returns the sums before any batch like a sample, in the shapes the metrics settle into."""
     trained, others = plan.read_values()
     initial = {name: metric.initial() for name, _, _, metric in named_metrics(plan.heads)}
 
