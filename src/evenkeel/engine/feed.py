@@ -80,6 +80,7 @@ class ArrayFeed:
 
     def __init__(self, data: Batch, batch_size: int, shuffle_seed: int | None = None):
         self._data = on_device(data)
+        self._sample = self._data.one()
         self._seed = shuffle_seed
         self.rows = data.rows
         self.batch_size = min(batch_size, self.rows)
@@ -107,7 +108,7 @@ class ArrayFeed:
 
     def sample(self) -> Batch:
         """Returns the shapes and types of a batch of one row."""
-        return self._data.one()
+        return self._sample
 
 
 class StreamFeed:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -42,6 +42,8 @@ class Plan:
     optimizer: Optimizer | None = None
     precision: Precision = "float32"
     stacks: tuple[Stack, ...] = ()
+    # The slots that the optimizer was given last, as it holds them and as programs take them.
+    _handed_over: list[Any] = field(default_factory=list, init=False, repr=False)
 
     @classmethod
     def of(cls, network: Any, **settings: Any) -> Plan:
@@ -141,6 +143,7 @@ class Plan:
         self._bind(self.others, state.others)
         held = StackedSlots(state.slots, self.piles) if self.piles else state.slots
         self.optimizer.held_slots = held
+        self._handed_over[:] = [held, state.slots]
         self.optimizer.iterations = steps
 
     def read_values(self) -> tuple[dict[str, Array], dict[str, Array]]:
@@ -167,6 +170,8 @@ class Plan:
     def _read_slots(self, trained: dict[str, Array]) -> Any:
         assert self.optimizer is not None
         held = self.optimizer.held_slots
+        if self._handed_over and held is self._handed_over[0]:
+            return self._handed_over[1]
         if not self.piles:
             return surviving_slots(self.optimizer, trained)
         if held is None:

@@ -207,9 +207,11 @@ class Layer:
         """Returns the layers that stand in attributes, alone or in lists, tuples and dicts."""
         found: dict[int, Layer] = {}
         for value in vars(self).values():
-            parts = value.values() if isinstance(value, dict) else value
-            several = parts if isinstance(value, list | tuple | dict) else (value,)
-            found |= {id(part): part for part in several if isinstance(part, Layer)}
+            if isinstance(value, Layer):
+                found[id(value)] = value
+            elif isinstance(value, (list, tuple, dict)):
+                parts = value.values() if isinstance(value, dict) else value
+                found |= {id(part): part for part in parts if isinstance(part, Layer)}
         return list(found.values())
 
     def children(self) -> list[tuple[str, Layer]]:

@@ -80,11 +80,18 @@ class EpochLines(Callback):
             self._console.print(as_text(logs), markup=False)
 
 
-class ProgressDisplay(EpochLines):
-    """A bar within the epoch, with rate, remaining time and the logs so far; then a line."""
+# Drawing takes some milliseconds, which is longer than a short epoch.
+_SECONDS_BETWEEN_DRAWINGS = 0.1
 
-    def on_train_begin(self, logs: Logs | None = None) -> None:
-        """Puts the display up."""
+
+class ProgressDisplay(EpochLines):
+    """A bar within the epoch, with rate, remaining time and the logs so far; then a line.
+
+    Epochs that are over in a moment have the line alone.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
@@ -95,37 +102,43 @@ class ProgressDisplay(EpochLines):
             transient=True,
             auto_refresh=False,
         )
-        self._bar.start()
         self._task: TaskID | None = None
+        self._drawn = 0.0
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
-        """Starts a new bar."""
+        """Begins to wait for the first bar."""
         super().on_epoch_begin(epoch, logs)
-        params = self.params or {}
-        label = f"Epoch {epoch + 1}/{params.get('epochs', epoch + 1)}"
-        self._task = self._bar.add_task(label, total=params.get("steps"), done="", logs="")
+        self._epoch, self._drawn = epoch, self._started
 
     def on_progress(self, step: int, steps: int | None, logs: Logs | None = None) -> None:
-        """Moves the bar."""
+        """Moves the bar, if it is time to."""
         super().on_progress(step, steps, logs)
-        if self._task is None:
+        now = time.perf_counter()
+        if now - self._drawn < _SECONDS_BETWEEN_DRAWINGS:
             return
-        rate = step / max(time.perf_counter() - self._started, 1e-9)
-        done = f"{step}/{steps or '?'}  {rate:,.0f} steps/s"
-        self._bar.update(self._task, completed=step, done=done, logs=as_text(logs), refresh=True)
+        self._drawn = now
+        rate = step / max(now - self._started, 1e-9)
+        self._draw(step, f"{step}/{steps or '?'}  {rate:,.0f} steps/s", as_text(logs))
+
+    def _draw(self, step: int, done: str, logs: str) -> None:
+        if self._task is None:
+            params = self.params or {}
+            label = f"Epoch {self._epoch + 1}/{params.get('epochs', self._epoch + 1)}"
+            self._task = self._bar.add_task(label, total=params.get("steps"), done="", logs="")
+            self._bar.start()
+        self._bar.update(self._task, completed=step, done=done, logs=logs, refresh=True)
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Replaces the bar by a line."""
         if self._task is not None:
             self._bar.remove_task(self._task)
+            self._bar.stop()
             self._task = None
         super().on_epoch_end(epoch, logs)
 
     def close(self) -> None:
         """Takes the display down."""
-        bar = getattr(self, "_bar", None)  # not there yet if the run ended before it began
-        if bar is not None:
-            bar.stop()
+        self._bar.stop()
 
 
 def as_text(logs: Logs | None) -> str:
