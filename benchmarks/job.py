@@ -49,7 +49,8 @@ class Job:
         samples: Rows per epoch, a multiple of `batch_size` so that all steps are alike.
         optimizer: One of `OPTIMIZERS`.
         widths: Units from the inputs to the classes; all but the last layer have `activation`.
-        activation: "elu" or "selu", with He's or LeCun's normal draws for the kernels.
+        activation: What follows each layer but the last; SELU has LeCun's normal draws for the
+            kernels, the others He's.
         slowing: What the optimizer's usual rate is divided by.
         seed: Key of the Philox generator the data come from.
     """
@@ -58,7 +59,7 @@ class Job:
     samples: int
     optimizer: OptimizerName = "nesterov"
     widths: Sequence[int] = WIDTHS
-    activation: Literal["elu", "selu"] = "elu"
+    activation: Literal["elu", "relu", "selu"] = "elu"
     slowing: float = 1.0
     seed: int = 0
 
@@ -84,7 +85,12 @@ class Job:
     @property
     def gain(self) -> float:
         """The variance of a kernel's draws times its inputs: He's 2 or LeCun's 1."""
-        return 2.0 if self.activation == "elu" else 1.0
+        return 1.0 if self.activation == "selu" else 2.0
+
+    @property
+    def initializer(self) -> str:
+        """The draws of the kernels, as Keras calls them."""
+        return "lecun_normal" if self.activation == "selu" else "he_normal"
 
     @property
     def layers(self) -> list[tuple[int, int]]:

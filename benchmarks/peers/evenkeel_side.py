@@ -46,8 +46,7 @@ class EvenkeelSide(TrainingSide):
         """Builds and compiles the model (compilation itself happens in the first epoch)."""
         ek = self._ek
         ek.set_random_seed(job.seed)
-        initializer = "he_normal" if job.activation == "elu" else "lecun_normal"
-        hidden = {"activation": job.activation, "kernel_initializer": initializer}
+        hidden = {"activation": job.activation, "kernel_initializer": job.initializer}
         self._model = ek.Sequential(
             [
                 ek.layers.Flatten(input_shape=[28, 28]),

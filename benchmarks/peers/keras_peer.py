@@ -39,8 +39,7 @@ class KerasPeer(TrainingSide):
         """Builds the model; Keras compiles it in the first epoch."""
         keras = self._keras
         keras.utils.set_random_seed(job.seed)
-        initializer = "he_normal" if job.activation == "elu" else "lecun_normal"
-        hidden = {"activation": job.activation, "kernel_initializer": initializer}
+        hidden = {"activation": job.activation, "kernel_initializer": job.initializer}
         self._model = keras.Sequential(
             [
                 keras.layers.Input((28, 28)),

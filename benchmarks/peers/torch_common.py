@@ -51,7 +51,7 @@ def network(job: Job, device: str = "cpu") -> "torch.nn.Sequential":
     """The network of the job without its softmax, which PyTorch's loss contains."""
     import torch
 
-    activation = {"elu": torch.nn.ELU, "selu": torch.nn.SELU}[job.activation]
+    activation = {"elu": torch.nn.ELU, "relu": torch.nn.ReLU, "selu": torch.nn.SELU}[job.activation]
     layers: list[torch.nn.Module] = []
     for inputs, units in job.layers:
         linear = torch.nn.Linear(inputs, units)
