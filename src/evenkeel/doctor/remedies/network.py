@@ -218,7 +218,7 @@ def _weighted(patient: Patient, finding: Finding) -> list[str]:
 
 
 def _better_activation(finding: Finding) -> str:
-    return "elu" if finding.code == "selu-conditions" else "relu"
+    return "elu" if finding.code in ("selu-conditions", "dead-units") else "relu"
 
 
 @remedy(
@@ -231,7 +231,7 @@ def _better_activation(finding: Finding) -> str:
     ),
 )
 def change_activation(patient: Patient, finding: Finding) -> Patient:
-    """Gives hidden layers ReLU, or ELU in place of SELU, and He weights."""
+    """Gives hidden layers ReLU, or ELU in place of SELU and of dead units, and He weights."""
     activation = _better_activation(finding)
     outputs = {h.layer for h in patient.heads}
     if finding.code == "selu-conditions":

@@ -7,10 +7,13 @@ from evenkeel.doctor.rules import (
     initialization,
     inputs,
     outputs,
+    relation,
     samples,
+    signal,
     structure,
     targets,
     training,
+    units,
 )
 
 
@@ -25,6 +28,9 @@ def _rules_of(module: object) -> list[Rule]:
 
 RULES: tuple[Rule, ...] = tuple(
     rule
-    for module in (inputs, targets, samples, outputs, initialization, structure, training)
+    for module in (
+        *(inputs, targets, samples, outputs, initialization, structure, training),
+        *(signal, units, relation),
+    )
     for rule in _rules_of(module)
 )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from evenkeel.doctor.statistics.base import STATISTICS, Missing, Numbers, statistic
 from evenkeel.doctor.statistics.inputs import Arriving, InputMoments, NotFinite, sample_of
+from evenkeel.doctor.statistics.signal import Flow, Units
 from evenkeel.doctor.statistics.structure import Depth
 from evenkeel.doctor.statistics.targets import HeadTargets
 
@@ -16,11 +17,13 @@ __all__ = [
     "STATISTICS",
     "Arriving",
     "Depth",
+    "Flow",
     "HeadTargets",
     "InputMoments",
     "Missing",
     "NotFinite",
     "Numbers",
+    "Units",
     "sample_of",
     "statistic",
 ]

@@ -8,6 +8,12 @@ from typing import Any
 
 from evenkeel.doctor.patient import Patient
 
+# Why numbers are not there that only a network that runs can give.
+_NOT_RUN = {
+    "signal": "The network was not run: type checkup(..., depth='init').",
+    "probe": "Nothing was trained: type checkup(..., depth='probe').",
+}
+
 STATISTICS: dict[str, Callable[..., Any]] = {}
 
 
@@ -53,7 +59,8 @@ class Numbers(Mapping[str, Any]):
                 return missing
         value = getattr(self._patient, name)  # a misspelt name is a fault of the rule
         if name in self._patient.missing or value is None or value == ():
-            return Missing(self._patient.missing.get(name, f"There are no {name}."))
+            reason = _NOT_RUN.get(name, f"There are no {name}.")
+            return Missing(self._patient.missing.get(name, reason))
         return value
 
     def __iter__(self) -> Iterator[str]:

@@ -14,9 +14,11 @@ from evenkeel.doctor.patient import (
     WEIGHTED,
     InputData,
     LayerRecord,
+    Patient,
     RunRecord,
     followers,
 )
+from evenkeel.doctor.signal import Signal
 from evenkeel.doctor.statistics.base import statistic
 
 
@@ -58,21 +60,25 @@ class Depth:
         layers: The layers with weights, in order.
         forward: The factor on the signal's size from the first layer's sums to the last one's.
         backward: The factor on the gradient's size, from the last one to the first.
+        measured_rows: Over how many rows the factors were measured; 0 where they are computed
+            from the starting weights.
     """
 
     layers: tuple[LayerRecord, ...]
     forward: float
     backward: float
+    measured_rows: int = 0
 
 
 @statistic
 def depths(
-    hidden: tuple[LayerRecord, ...], after: dict[str, list[LayerRecord]]
+    patient: Patient, hidden: tuple[LayerRecord, ...], after: dict[str, list[LayerRecord]]
 ) -> tuple[Depth, ...]:
     """What starting weights and activations do to signals along each plain stretch.
 
     Only layers that are trained and start at random count. The output layer does not: it may start
-    as small as one likes.
+    as small as one likes. Where the network was run the factors are the measured ones, which hold
+    for narrow layers and trained biases as well; they take the place of what theory expects.
     """
     members = {
         layer.name
@@ -85,8 +91,30 @@ def depths(
         if layer.name in members - taken:
             stretch = _stretch(layer, after, members)
             taken |= {member.name for member, _ in stretch}
-            found += [_depth(stretch)] if len(stretch) > 1 else []
+            if len(stretch) > 1:
+                measured = None if patient.signal is None else _measured(stretch, patient.signal)
+                found.append(measured or _depth(stretch))
     return tuple(depth for depth in found if depth is not None)
+
+
+def _measured(stretch: list[tuple[LayerRecord, LayerRecord]], signal: Signal) -> Depth | None:
+    """Returns the factors along a stretch as they were measured, if they were."""
+    ends = [
+        (signal.layer(layer.name), signal.layer(bearer.name))
+        for layer, bearer in (stretch[0], stretch[-1])
+    ]
+    (first, first_out), (last, last_out) = ends
+    if first is None or last is None or first_out is None or last_out is None:
+        return None
+    sizes = [math.hypot(out.output_mean, out.output_deviation) for out in (first_out, last_out)]
+    if not (0 < last.gradient_size < math.inf and 0 < sizes[0] < math.inf):
+        return None  # as where the output layer stops everything, which is not the stretch's doing
+    return Depth(
+        layers=tuple(layer for layer, _ in stretch),
+        forward=min(max(sizes[1] / sizes[0], 1e-300), 1e300),
+        backward=min(max(first.gradient_size / last.gradient_size, 1e-300), 1e300),
+        measured_rows=signal.rows,
+    )
 
 
 def _stretch(
