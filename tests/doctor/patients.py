@@ -18,6 +18,7 @@ from evenkeel.doctor import (
     ScheduleRecord,
     TargetData,
 )
+from evenkeel.doctor.probe import OneBatch, Probe, RateSearch, Relation, Trial, Witness
 from evenkeel.doctor.signal import HeadSignal, LayerSignal, Signal
 
 ROWS = 400
@@ -270,6 +271,49 @@ def slopes(units, flat):
             "slope": np.where(np.arange(units) < flat, 0.01, 0.6),
         }
     }
+
+
+def trial(rate, *losses, held_out=None):
+    """A short training whose losses lie between these, thirty of them."""
+    curve = np.interp(np.linspace(0, 1, 30), np.linspace(0, 1, len(losses)), losses)
+    return Trial(rate=rate, losses=curve, held_out=losses[-1] if held_out is None else held_out)
+
+
+def related(network=30.0, others=30.0, rows=500):
+    """What others learn of the targets."""
+    return Relation(
+        name="y",
+        rows=rows,
+        constant_score=0.33,
+        witnesses=(
+            Witness(name="network", score=0.9, strength=network),
+            Witness(name="linear model", score=0.8, strength=others),
+            Witness(name="trees", score=0.8, strength=others - 1),
+        ),
+    )
+
+
+def tried(subject=None, **changes):
+    """A patient, copies of which were trained: all is as it should be but for the changes."""
+    settings = {
+        "steps": 300,
+        "batch_size": 32,
+        "rows": 320,
+        "held_out_rows": 500,
+        "start": 1.4,
+        "constant_loss": 1.1,
+        "declared": trial(0.001, 1.4, 0.4),
+        "others": (trial(1e-4, 1.4, 1.0), trial(3.3e-4, 1.4, 0.7), trial(0.003, 1.4, 0.35)),
+        "blind": trial(0.003, 1.2, 1.1),
+        "one_batch": OneBatch(
+            rows=8, losses=np.linspace(1.4, 0.0, 30), constant_loss=1.1, linear_loss=0.01
+        ),
+        "search": RateSearch(suggestion=0.003, lowest=0.0045, turning_point=0.02),
+        "relations": (related(),),
+        "update_ratios": {"hidden/kernel": 0.002},
+    }
+    subject = patient() if subject is None else subject
+    return replace(ran(subject), probe=Probe(**{**settings, **changes}))
 
 
 CASES = (
@@ -775,5 +819,87 @@ CASES = (
         "a softmax over the batch",
         lambda: ran(patient(), leak=0.2),
         lambda: ran(patient(), leak=1e-6),
+    ),
+    # -- short trainings of copies
+    Case(
+        "learning-rate-too-high",
+        "blows up",
+        lambda: tried(
+            declared=Trial(rate=3.0, losses=np.array([1.4]), held_out=np.inf),
+            others=(trial(0.3, 1.4, 1.3), trial(0.01, 1.4, 0.3)),
+        ),
+        lambda: tried(declared=trial(0.01, 1.4, 0.3), others=(trial(0.001, 1.4, 0.6),)),
+    ),
+    Case(
+        "learning-rate-too-high",
+        "three times",
+        lambda: tried(
+            declared=trial(0.01, 1.4, 0.52),
+            others=(trial(0.001, 1.4, 0.55), trial(0.0033, 1.4, 0.35)),
+        ),
+        lambda: tried(
+            declared=trial(0.01, 1.4, 0.37),
+            others=(trial(0.001, 1.4, 0.55), trial(0.0033, 1.4, 0.35)),
+        ),
+    ),
+    Case(
+        "learning-rate-too-low",
+        "a thousand times, in a run of unknown length",
+        lambda: tried(
+            patient(epochs=None),
+            declared=trial(1e-5, 1.4, 1.05),
+            others=(trial(1e-6, 1.4, 1.1), trial(0.003, 1.4, 0.35)),
+        ),
+        lambda: tried(
+            patient(epochs=None),
+            declared=trial(1e-4, 1.4, 0.9),
+            others=(trial(1e-5, 1.4, 1.05), trial(0.003, 1.4, 0.35)),
+        ),
+    ),
+    Case(
+        "learning-rate-too-low",
+        "a run that is too short for it",
+        lambda: tried(
+            patient(epochs=3),
+            declared=trial(1e-4, 1.4, 0.9),
+            others=(trial(1e-5, 1.4, 1.05), trial(0.003, 1.4, 0.35)),
+        ),
+        lambda: tried(
+            patient(epochs=300),
+            declared=trial(1e-4, 1.4, 0.9),
+            others=(trial(1e-5, 1.4, 1.05), trial(0.003, 1.4, 0.35)),
+        ),
+    ),
+    Case(
+        "loss-not-decreasing",
+        "flat",
+        lambda: tried(declared=trial(0.001, 1.1, 1.1), others=(trial(1e-4, 1.1, 1.1),)),
+        lambda: tried(declared=trial(0.001, 1.1, 0.9), others=(trial(1e-4, 1.1, 1.0),)),
+    ),
+    Case(
+        "cannot-fit-one-batch",
+        "stays at a guess",
+        lambda: tried(
+            one_batch=OneBatch(
+                rows=8, losses=np.full(30, 1.1), constant_loss=1.1, linear_loss=0.01
+            )
+        ),
+        lambda: tried(
+            one_batch=OneBatch(
+                rows=8, losses=np.linspace(1.1, 0.2, 30), constant_loss=1.1, linear_loss=0.01
+            )
+        ),
+    ),
+    Case(
+        "labels-unrelated",
+        "shuffled apart",
+        lambda: tried(relations=(related(1.0, 2.0),)),
+        lambda: tried(relations=(related(5.0, 2.0),)),
+    ),
+    Case(
+        "inputs-ignored",
+        "a guess for every row",
+        lambda: tried(relations=(related(0.0, 20.0),), blind=trial(0.003, 1.2, 0.35)),
+        lambda: tried(relations=(related(9.0, 20.0),), blind=trial(0.003, 1.2, 1.1)),
     ),
 )  # fmt: skip

@@ -11,7 +11,10 @@ from collections.abc import Sequence
 from evenkeel.doctor.finding import SEVERITIES, Finding
 from evenkeel.doctor.vocabulary import CODES
 
-_NO_LEARNING = ("loss-not-decreasing", "slow-convergence", "underfitting", "cannot-fit-one-batch")
+_NO_LEARNING = (
+    *("loss-not-decreasing", "slow-convergence", "underfitting", "cannot-fit-one-batch"),
+    "inputs-ignored",
+)
 _BAD_SIGNAL = (
     "vanishing-gradients",
     "exploding-gradients",
@@ -57,17 +60,20 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
         *("targets-not-scaled", *_NO_LEARNING),
     ),
     "no-hidden-nonlinearity": ("underfitting",),
+    "labels-unrelated": ("loss-not-decreasing", "underfitting", "overfitting"),
+    "inputs-ignored": ("loss-not-decreasing", "underfitting", "cannot-fit-one-batch"),
+    "cannot-fit-one-batch": ("loss-not-decreasing", "underfitting", "inputs-ignored"),
+    "loss-not-decreasing": ("underfitting", "slow-convergence"),
+    "learning-rate-too-high": ("oscillating-loss", *_BLOWN_UP, *_NO_LEARNING),
+    "learning-rate-too-low": _NO_LEARNING,
     "samples-mixed": ("labels-unrelated", "batchnorm-gap"),
-    "dead-units": (
-        *("vanishing-gradients", "vanishing-activations", "inputs-ignored"),
-        *_NO_LEARNING,
-    ),
+    "dead-units": ("vanishing-gradients", "vanishing-activations", *_NO_LEARNING),
     "saturated-units": (
         *("vanishing-gradients", "vanishing-activations", "learning-rate-too-low"),
         *_NO_LEARNING,
     ),
     "vanishing-gradients": ("learning-rate-too-low", *_NO_LEARNING),
-    "vanishing-activations": ("vanishing-gradients", "inputs-ignored", *_NO_LEARNING),
+    "vanishing-activations": ("vanishing-gradients", *_NO_LEARNING),
     "exploding-activations": (
         *("exploding-gradients", "initial-loss-off", "saturated-units", "dead-units"),
         *("learning-rate-too-high", "oscillating-loss", *_BLOWN_UP),

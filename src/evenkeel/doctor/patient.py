@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from evenkeel.doctor.probe import Probe
 from evenkeel.doctor.signal import Signal
 
 # Layers that pass on what comes in, each element at its place or at another.
@@ -294,6 +295,7 @@ class Patient:
         inputs: The rows of each input.
         targets: The targets of each head.
         signal: What one pass through the network showed; None if none was run.
+        probe: What short trainings of copies showed; None if none were done.
         missing: What is not known about it, and why, by the name of the attribute.
 
     Example:
@@ -310,6 +312,7 @@ class Patient:
     inputs: tuple[InputData, ...] = ()
     targets: tuple[TargetData, ...] = ()
     signal: Signal | None = None
+    probe: Probe | None = None
     missing: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -327,7 +330,7 @@ class Patient:
 
     def unmeasured(self) -> Patient:
         """Returns the patient without what was measured, as after a change of the network."""
-        return replace(self, signal=None)
+        return replace(self, signal=None, probe=None)
 
     def changing(self, names: Sequence[str], change: Callable[[LayerRecord], Any]) -> Patient:
         """Returns the patient with some layers replaced by what a function makes of them."""

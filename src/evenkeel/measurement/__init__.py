@@ -1,7 +1,8 @@
 """Measurement: a network is run, on a copy of its values, and what is seen becomes plain records.
 
-`signal` has one forward and backward pass. The doctor judges the records; it runs nothing. The
-model, its optimizer and the random state are afterwards what they were, to the bit.
+`signal` has one forward and backward pass, `probe` short trainings of copies. The doctor judges the
+records; it runs nothing. The model, its optimizer and the random state are afterwards what they
+were, to the bit.
 """
 
 from __future__ import annotations
@@ -11,11 +12,12 @@ from typing import Any
 
 from evenkeel.doctor.patient import Patient
 from evenkeel.errors import EvenkeelError
+from evenkeel.measurement.probe import probe_of
 from evenkeel.measurement.signal import signal_of
 from evenkeel.models.reading import Reader
 from evenkeel.randomness import undisturbed
 
-__all__ = ["measured", "signal_of"]
+__all__ = ["measured", "probe_of", "signal_of"]
 
 
 def measured(
@@ -48,7 +50,13 @@ def measured(
             data = Reader(model).batch(x, y)
         except EvenkeelError as error:
             return _without(patient, f"The network cannot be run on this data: {error}")
-        return replace(patient, signal=signal_of(model, data, patient))
+        patient = replace(patient, signal=signal_of(model, data, patient))
+        if with_probe:
+            held_out = None
+            if validation_data is not None:
+                held_out = Reader(model).batch(*validation_data[:2], prefix="validation_data ")
+            patient = replace(patient, probe=probe_of(model, data, held_out, patient))
+    return patient
 
 
 def _why_not(model: Any, y: Any) -> str:

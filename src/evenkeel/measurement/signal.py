@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -22,7 +21,7 @@ from evenkeel.engine.objective import losses_of, targets_of
 from evenkeel.engine.plan import Plan
 from evenkeel.engine.step import Batch
 from evenkeel.layers.base import Layer
-from evenkeel.losses import align
+from evenkeel.measurement.baselines import constant_loss
 from evenkeel.measurement.listening import Ear, heard, listening
 from evenkeel.network import Array, random_key
 from evenkeel.randomness import generator
@@ -302,56 +301,10 @@ def _heads(plan: Plan, sample: Batch, losses: np.ndarray) -> tuple[HeadSignal, .
         HeadSignal(
             name="y" if head.name is None else head.name,
             loss=float(loss),
-            constant_loss=constant_loss(head.loss, np.asarray(target), shape[-1]),
+            constant_loss=constant_loss(head.loss, np.asarray(target)),
         )
-        for (head, target), loss, shape in zip(asked, losses, _output_shapes(plan), strict=False)
+        for (head, target), loss in zip(asked, losses, strict=True)
     )
-
-
-def _output_shapes(plan: Plan) -> Sequence[Any]:
-    heads = zip(
-        plan.heads,
-        jax.tree.leaves(plan.network.output_shape, is_leaf=lambda s: isinstance(s, tuple)),
-        strict=True,
-    )
-    return [shape for head, shape in heads if head.loss is not None]
-
-
-def constant_loss(loss: Any, target: np.ndarray, units: int) -> float | None:
-    """Returns the loss of the best answer that is the same for all rows, where that is known.
-
-    Args:
-        loss: The loss.
-        target: Targets as the loss takes them.
-        units: How many numbers an answer has.
-
-    Example:
-        >>> import evenkeel as ek
-        >>> round(constant_loss(ek.losses.MeanSquaredError(), np.array([[0.0], [2.0]]), 1), 3)
-        1.0
-    """
-    if loss is None or loss.target_kind is None:
-        return None
-    answers = []
-    if loss.target_kind == "numbers":
-        answers = [target.mean(axis=0), np.median(target, axis=0)]
-    else:
-        if loss.target_kind == "classes":
-            shares = np.bincount(target.reshape(-1).astype(int), minlength=units) / target.size
-        else:
-            shares = np.mean(target.reshape(len(target), -1), axis=0)
-        shares = np.clip(shares, 1e-7, 1 - 1e-7)
-        if getattr(loss, "from_logits", False):
-            is_binary = loss.target_kind == "binary"
-            shares = np.log(shares / (1 - shares)) if is_binary else np.log(shares)
-        answers = [shares]
-    found = []
-    for answer in answers:
-        shape = (len(target), *np.shape(answer)) if np.ndim(answer) else (len(target), 1)
-        predicted = jnp.asarray(np.broadcast_to(answer, shape), jnp.float32)
-        values = loss.values(align(jnp.asarray(target), predicted), predicted, None)
-        found.append(float(jnp.mean(values)))
-    return min(found)
 
 
 def _leak(

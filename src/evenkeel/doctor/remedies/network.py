@@ -213,8 +213,13 @@ def re_initialize(patient: Patient, finding: Finding) -> Patient:
 
 
 def _weighted(patient: Patient, finding: Finding) -> list[str]:
+    """Returns the layers with weights that a finding is about: all trained ones, if it names none.
+
+    What is found by training a copy is about the whole network.
+    """
     found = (patient.layer(name) for name in finding.place)
-    return [layer.name for layer in found if layer is not None and layer.is_a(*WEIGHTED)]
+    named = [layer.name for layer in found if layer is not None and layer.is_a(*WEIGHTED)]
+    return named or [p.name for p in patient.parts if p.is_a(*WEIGHTED) and p.is_trainable]
 
 
 def _better_activation(finding: Finding) -> str:

@@ -10,6 +10,7 @@ from evenkeel.doctor.rules import (
     relation,
     samples,
     signal,
+    steps,
     structure,
     targets,
     training,
@@ -30,7 +31,7 @@ RULES: tuple[Rule, ...] = tuple(
     rule
     for module in (
         *(inputs, targets, samples, outputs, initialization, structure, training),
-        *(signal, units, relation),
+        *(signal, units, relation, steps),
     )
     for rule in _rules_of(module)
 )
