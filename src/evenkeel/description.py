@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import jax
@@ -148,13 +148,36 @@ def _leaves(model: Any) -> list[Layer]:
     return [layer for layer in model.tree() if layer is not model and not isinstance(layer, Model)]
 
 
+def places_of(model: Any) -> list[tuple[str, Layer]]:
+    """Returns the places of a built network by the names of its description, and the layers there.
+
+    They are in the order in which the network runs; a shared layer is there as often as it is used.
+    Of a network whose way through its layers is not known these are its layers, each once.
+
+    Args:
+        model: A built model.
+
+    Example:
+        >>> import evenkeel as ek
+        >>> model = ek.Sequential([ek.layers.Dense(1, name="only", input_shape=(3,))])
+        >>> [name for name, _ in places_of(model)]
+        ['only']
+    """
+    places = _Places.of(model)
+    if places is None:
+        return [(layer.name, layer) for layer in _leaves(model)]
+    names = [record.name for record in places.records]
+    return list(zip(names, places.layers, strict=True))
+
+
 @dataclass
 class _Places:
-    """The places of a network, and where its inputs go in and its outputs come out."""
+    """The places of a network, the layers there, and where inputs go in and outputs come out."""
 
     records: list[LayerRecord]
     entries: list[str]
     outputs: list[str]
+    layers: list[Layer] = field(default_factory=list)
 
     @classmethod
     def of(
@@ -206,6 +229,7 @@ class _Places:
             if inner is None:
                 return False
             self.records += inner.records
+            self.layers += inner.layers
             self.entries = self.entries or inner.entries
             self.outputs = inner.outputs
             return True
@@ -215,6 +239,7 @@ class _Places:
         taken.add(name)
         record = _record(layer, is_trainable and layer.trainable)
         self.records.append(replace(record, name=name, sources=tuple(sources)))
+        self.layers.append(layer)
         if not sources and not self.entries:
             self.entries = [name]
         self.outputs = [name]

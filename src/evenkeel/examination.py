@@ -23,11 +23,12 @@ from evenkeel.errors import (
     number_in,
     positive_integer,
 )
+from evenkeel.measurement import measured
 from evenkeel.report import diagnosis as report
 
 __all__ = ["Checkup", "checkup"]
 
-# The depths that the vocabulary of `checkup` has, and what looks closer until they are there.
+# How deep a checkup looks; each depth does what those before it do.
 DEPTHS = ("static", "init", "probe")
 
 
@@ -187,15 +188,6 @@ def checkup(
         raise InvalidArgumentError(
             explain(f"checkup(depth): got {depth!r}.", nearest(str(depth), DEPTHS))
         )
-    if depth != "static":
-        raise InvalidArgumentError(
-            explain(
-                f"checkup(depth={depth!r}): this version judges what can be seen without running "
-                "the network, depth='static'.",
-                "Type depth='static'. To look inside a run, compile(telemetry='full') and read "
-                "history.telemetry; for the rate, ek.find_learning_rate(model, x, y).",
-            )
-        )
     run = RunRecord(
         batch_size=positive_integer("checkup(batch_size)", batch_size),
         epochs=None if epochs is None else positive_integer("checkup(epochs)", epochs),
@@ -206,4 +198,6 @@ def checkup(
         class_weight=bool(class_weight),
     )
     patient = describe(model, x, y, validation_data, run)
+    if depth != "static":
+        patient = measured(model, x, y, validation_data, patient, with_probe=depth == "probe")
     return Checkup(name=model.name, depth=depth, patient=patient, diagnosis=diagnose(patient))

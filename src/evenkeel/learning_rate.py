@@ -15,7 +15,6 @@ from evenkeel.engine.epoch import marked
 from evenkeel.engine.feed import ArrayFeed
 from evenkeel.engine.fit import Programs
 from evenkeel.engine.plan import Plan
-from evenkeel.engine.step import Batch
 from evenkeel.errors import (
     InvalidArgumentError,
     NotCompiledError,
@@ -224,16 +223,29 @@ def find_learning_rate(
     rates = low * (high / low) ** (np.arange(steps) / (steps - 1))
     with model.left_as_it_was(always=True), undisturbed():
         data = Reader(model).batch(x, y, sample_weight, class_weight)
-        losses = _losses(model, data, rows_a_step, rates, divergence, seed)
-    return _judged(rates, losses)
+        feed = ArrayFeed(data, rows_a_step, shuffle_seed=seed)
+        return search(Programs(plan_without_schedule(model)), feed, rates, divergence, seed)
+
+
+def search(
+    programs: Programs, feed: ArrayFeed, rates: np.ndarray, divergence: float = 4.0, seed: int = 0
+) -> LearningRateSearch:
+    """Takes a step at each rate, on copies, and judges the losses.
+
+    Args:
+        programs: Those of `plan_without_schedule`.
+        feed: The rows.
+        rates: The rate of each step, growing exponentially.
+        divergence: By which factor the loss must exceed its lowest value to count as blown up.
+        seed: The seed of dropout.
+    """
+    return _judged(rates, _losses(programs, feed, rates, divergence, seed))
 
 
 def _losses(
-    model: Any, data: Batch, batch_size: int, rates: np.ndarray, divergence: float, seed: int
+    programs: Programs, feed: ArrayFeed, rates: np.ndarray, divergence: float, seed: int
 ) -> np.ndarray:
     """Returns the loss before each step, up to where it blows up."""
-    programs = Programs(_plan_without_schedule(model))
-    feed = ArrayFeed(data, batch_size, shuffle_seed=seed)
     # The compiled step uses its state up; these are copies, so that the model keeps its weights.
     state = copied(programs.plan.read_state(random_key(seed)))
     nothing = programs.no_sums(feed.sample())
@@ -260,7 +272,7 @@ def _losses(
         epoch += 1
 
 
-def _plan_without_schedule(model: Any) -> Plan:
+def plan_without_schedule(model: Any) -> Plan:
     """Returns the model's plan with a fresh optimizer whose rate is what each step is given."""
     optimizer = model.optimizer.without_schedule()
     heads = tuple(replace(head, metrics=(), weighted=frozenset()) for head in model.heads())

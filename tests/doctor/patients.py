@@ -18,6 +18,8 @@ from evenkeel.doctor import (
     ScheduleRecord,
     TargetData,
 )
+from evenkeel.doctor.probe import OneBatch, Probe, RateSearch, Relation, Trial, Witness
+from evenkeel.doctor.signal import HeadSignal, LayerSignal, Signal
 
 ROWS = 400
 
@@ -220,6 +222,98 @@ def conv(axis):
 def images(top=255):
     """Flat pictures of bytes."""
     return random().integers(0, top + 1, (ROWS, 100))
+
+
+def ran(subject, changes=None, reference=None, loss=None, constant_loss=None, leak=0.0):
+    """A patient whose network was run: all is as it should be but for the changes by layer."""
+
+    def passed(changes):
+        return tuple(
+            LayerSignal(
+                name=layer.name,
+                silent=np.zeros(layer.features, bool),
+                **(changes or {}).get(layer.name, {}),
+            )
+            if "silent" not in (changes or {}).get(layer.name, {})
+            else LayerSignal(name=layer.name, **changes[layer.name])
+            for layer in subject.layers
+            if layer.features is not None
+        )
+
+    head = subject.heads[0]
+    guess = constant_loss or (1.0 if head.kind == "numbers" else np.log(3))
+    heads = (HeadSignal(name="y", loss=loss or guess + 0.4, constant_loss=guess),)
+    compared = Signal(rows=ROWS, layers=passed(reference), heads=heads)
+    signal = Signal(rows=ROWS, layers=passed(changes), heads=heads, reference=compared, leak=leak)
+    return replace(subject, signal=signal)
+
+
+def along(count, field, factor):
+    """A number that changes by a factor from each hidden layer to the next."""
+    return {f"hidden_{n}": {field: factor**n} for n in range(count)}
+
+
+def backwards(count, field, factor):
+    """The same, from the last hidden layer to the first."""
+    return {f"hidden_{n}": {field: factor ** (count - n)} for n in range(count)}
+
+
+def off(units, count):
+    """Units of which some are off for good."""
+    return {"hidden_0": {"silent": np.arange(units) < count}}
+
+
+def slopes(units, flat):
+    """Units of which some stand where their activation is flat."""
+    return {
+        "hidden_0": {
+            "silent": np.zeros(units, bool),
+            "slope": np.where(np.arange(units) < flat, 0.01, 0.6),
+        }
+    }
+
+
+def trial(rate, *losses, held_out=None):
+    """A short training whose losses lie between these, thirty of them."""
+    curve = np.interp(np.linspace(0, 1, 30), np.linspace(0, 1, len(losses)), losses)
+    return Trial(rate=rate, losses=curve, held_out=losses[-1] if held_out is None else held_out)
+
+
+def related(network=30.0, others=30.0, rows=500):
+    """What others learn of the targets."""
+    return Relation(
+        name="y",
+        rows=rows,
+        constant_score=0.33,
+        witnesses=(
+            Witness(name="network", score=0.9, strength=network),
+            Witness(name="linear model", score=0.8, strength=others),
+            Witness(name="trees", score=0.8, strength=others - 1),
+        ),
+    )
+
+
+def tried(subject=None, **changes):
+    """A patient, copies of which were trained: all is as it should be but for the changes."""
+    settings = {
+        "steps": 300,
+        "batch_size": 32,
+        "rows": 320,
+        "held_out_rows": 500,
+        "start": 1.4,
+        "constant_loss": 1.1,
+        "declared": trial(0.001, 1.4, 0.4),
+        "others": (trial(1e-4, 1.4, 1.0), trial(3.3e-4, 1.4, 0.7), trial(0.003, 1.4, 0.35)),
+        "blind": trial(0.003, 1.2, 1.1),
+        "one_batch": OneBatch(
+            rows=8, losses=np.linspace(1.4, 0.0, 30), constant_loss=1.1, linear_loss=0.01
+        ),
+        "search": RateSearch(suggestion=0.003, lowest=0.0045, turning_point=0.02),
+        "relations": (related(),),
+        "update_ratios": {"hidden/kernel": 0.002},
+    }
+    subject = patient() if subject is None else subject
+    return replace(ran(subject), probe=Probe(**{**settings, **changes}))
 
 
 CASES = (
@@ -615,5 +709,197 @@ CASES = (
                 "OneCycle", [0, 325, 650], [0.04, 0.05, 0.001], length=650, has_end=True
             )
         ),
+    ),
+    # -- one pass through the network
+    Case(
+        "vanishing-gradients",
+        "a tenth a layer",
+        lambda: ran(
+            classifier(count=6, activation="tanh", gain=1.0),
+            backwards(6, "gradient_norm", 0.1),
+        ),
+        lambda: ran(
+            classifier(count=6, activation="tanh", gain=1.0),
+            backwards(6, "gradient_norm", 0.5),
+        ),
+    ),
+    Case(
+        "vanishing-gradients",
+        "nothing arrives, in a network that was not trained",
+        lambda: ran(classifier(), {"hidden_0": {"gradient_norm": 0.0}}),
+        lambda: ran(
+            classifier(steps_taken=900),
+            {"hidden_0": {"gradient_norm": 0.0}},
+            loss=1e-6,
+        ),
+    ),
+    Case(
+        "vanishing-gradients",
+        "behind a layer that is frozen on one side",
+        lambda: ran(classifier(), {"hidden_0": {"gradient_norm": 1e-9}}),
+        lambda: ran(
+            classifier().changing(["hidden_0"], lambda layer: replace(layer, is_trainable=False)),
+            {"hidden_0": {"gradient_norm": 1e-9}},
+        ),
+    ),
+    Case(
+        "exploding-gradients",
+        "ten times a layer",
+        lambda: ran(
+            classifier(count=6, activation="tanh", gain=1.0),
+            backwards(6, "gradient_norm", 10.0),
+        ),
+        lambda: ran(
+            classifier(count=6, activation="tanh", gain=1.0),
+            backwards(6, "gradient_norm", 2.0),
+        ),
+    ),
+    Case(
+        "vanishing-activations",
+        "all rows alike",
+        lambda: ran(
+            classifier(count=8, activation="tanh", gain=1.0), along(8, "output_spread", 0.1)
+        ),
+        lambda: ran(
+            classifier(count=8, activation="tanh", gain=1.0), along(8, "output_spread", 0.8)
+        ),
+    ),
+    Case(
+        "exploding-activations",
+        "ten times a layer",
+        lambda: ran(classifier(count=8), along(8, "output_spread", 10.0)),
+        lambda: ran(classifier(count=8), along(8, "output_spread", 1.5)),
+    ),
+    Case(
+        "exploding-activations",
+        "beyond float32",
+        lambda: ran(
+            classifier(count=3), {"hidden_2": {"output_spread": np.inf, "is_finite": False}}
+        ),
+        lambda: ran(classifier(count=3)),
+    ),
+    Case(
+        "initial-loss-off",
+        "sure of what it cannot know",
+        lambda: ran(patient(), loss=40.0),
+        lambda: ran(patient(), loss=np.log(3) + 1.5),
+    ),
+    Case(
+        "initial-loss-off",
+        "squares",
+        lambda: ran(regression(), loss=400.0),
+        lambda: ran(regression(), loss=9.0),
+    ),
+    Case(
+        "initial-loss-off",
+        "rare classes cost little, and an even guess more",
+        lambda: ran(patient(), loss=9.0, constant_loss=0.05),
+        lambda: ran(patient(), loss=1.3, constant_loss=0.05),
+    ),
+    Case(
+        "dead-units",
+        "nine in ten",
+        lambda: ran(classifier(width=100), off(100, 90)),
+        lambda: ran(classifier(width=100), off(100, 60)),
+    ),
+    Case(
+        "dead-units",
+        "all of a few",
+        lambda: ran(classifier(width=4), off(4, 4)),
+        lambda: ran(classifier(width=4), off(4, 3)),
+    ),
+    Case(
+        "saturated-units",
+        "tanh",
+        lambda: ran(classifier(width=60, activation="tanh", gain=1.0), slopes(60, 40)),
+        lambda: ran(classifier(width=60, activation="tanh", gain=1.0), slopes(60, 12)),
+    ),
+    Case(
+        "samples-mixed",
+        "a softmax over the batch",
+        lambda: ran(patient(), leak=0.2),
+        lambda: ran(patient(), leak=1e-6),
+    ),
+    # -- short trainings of copies
+    Case(
+        "learning-rate-too-high",
+        "blows up",
+        lambda: tried(
+            declared=Trial(rate=3.0, losses=np.array([1.4]), held_out=np.inf),
+            others=(trial(0.3, 1.4, 1.3), trial(0.01, 1.4, 0.3)),
+        ),
+        lambda: tried(declared=trial(0.01, 1.4, 0.3), others=(trial(0.001, 1.4, 0.6),)),
+    ),
+    Case(
+        "learning-rate-too-high",
+        "three times",
+        lambda: tried(
+            declared=trial(0.01, 1.4, 0.52),
+            others=(trial(0.001, 1.4, 0.55), trial(0.0033, 1.4, 0.35)),
+        ),
+        lambda: tried(
+            declared=trial(0.01, 1.4, 0.37),
+            others=(trial(0.001, 1.4, 0.55), trial(0.0033, 1.4, 0.35)),
+        ),
+    ),
+    Case(
+        "learning-rate-too-low",
+        "a thousand times, in a run of unknown length",
+        lambda: tried(
+            patient(epochs=None),
+            declared=trial(1e-5, 1.4, 1.05),
+            others=(trial(1e-6, 1.4, 1.1), trial(0.003, 1.4, 0.35)),
+        ),
+        lambda: tried(
+            patient(epochs=None),
+            declared=trial(1e-4, 1.4, 0.9),
+            others=(trial(1e-5, 1.4, 1.05), trial(0.003, 1.4, 0.35)),
+        ),
+    ),
+    Case(
+        "learning-rate-too-low",
+        "a run that is too short for it",
+        lambda: tried(
+            patient(epochs=3),
+            declared=trial(1e-4, 1.4, 0.9),
+            others=(trial(1e-5, 1.4, 1.05), trial(0.003, 1.4, 0.35)),
+        ),
+        lambda: tried(
+            patient(epochs=300),
+            declared=trial(1e-4, 1.4, 0.9),
+            others=(trial(1e-5, 1.4, 1.05), trial(0.003, 1.4, 0.35)),
+        ),
+    ),
+    Case(
+        "loss-not-decreasing",
+        "flat",
+        lambda: tried(declared=trial(0.001, 1.1, 1.1), others=(trial(1e-4, 1.1, 1.1),)),
+        lambda: tried(declared=trial(0.001, 1.1, 0.9), others=(trial(1e-4, 1.1, 1.0),)),
+    ),
+    Case(
+        "cannot-fit-one-batch",
+        "stays at a guess",
+        lambda: tried(
+            one_batch=OneBatch(
+                rows=8, losses=np.full(30, 1.1), constant_loss=1.1, linear_loss=0.01
+            )
+        ),
+        lambda: tried(
+            one_batch=OneBatch(
+                rows=8, losses=np.linspace(1.1, 0.2, 30), constant_loss=1.1, linear_loss=0.01
+            )
+        ),
+    ),
+    Case(
+        "labels-unrelated",
+        "shuffled apart",
+        lambda: tried(relations=(related(1.0, 2.0),)),
+        lambda: tried(relations=(related(5.0, 2.0),)),
+    ),
+    Case(
+        "inputs-ignored",
+        "a guess for every row",
+        lambda: tried(relations=(related(0.0, 20.0),), blind=trial(0.003, 1.2, 0.35)),
+        lambda: tried(relations=(related(9.0, 20.0),), blind=trial(0.003, 1.2, 1.1)),
     ),
 )  # fmt: skip

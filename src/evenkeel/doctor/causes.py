@@ -11,7 +11,10 @@ from collections.abc import Sequence
 from evenkeel.doctor.finding import SEVERITIES, Finding
 from evenkeel.doctor.vocabulary import CODES
 
-_NO_LEARNING = ("loss-not-decreasing", "slow-convergence", "underfitting", "cannot-fit-one-batch")
+_NO_LEARNING = (
+    *("loss-not-decreasing", "slow-convergence", "underfitting", "cannot-fit-one-batch"),
+    "inputs-ignored",
+)
 _BAD_SIGNAL = (
     "vanishing-gradients",
     "exploding-gradients",
@@ -31,7 +34,7 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
     ),
     "inputs-not-standardized": (
         *("dead-units", "saturated-units", "learning-rate-too-high", "oscillating-loss"),
-        *_BAD_SIGNAL,
+        *("selu-conditions", *_BAD_SIGNAL),
         *_BLOWN_UP,
         *_NO_LEARNING,
     ),
@@ -57,6 +60,25 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
         *("targets-not-scaled", *_NO_LEARNING),
     ),
     "no-hidden-nonlinearity": ("underfitting",),
+    "labels-unrelated": ("loss-not-decreasing", "underfitting", "overfitting"),
+    "inputs-ignored": ("loss-not-decreasing", "underfitting", "cannot-fit-one-batch"),
+    "cannot-fit-one-batch": ("loss-not-decreasing", "underfitting", "inputs-ignored"),
+    "loss-not-decreasing": ("underfitting", "slow-convergence"),
+    "learning-rate-too-high": ("oscillating-loss", *_BLOWN_UP, *_NO_LEARNING),
+    "learning-rate-too-low": _NO_LEARNING,
+    "samples-mixed": ("labels-unrelated", "batchnorm-gap"),
+    "dead-units": ("vanishing-gradients", "vanishing-activations", *_NO_LEARNING),
+    "saturated-units": (
+        *("vanishing-gradients", "vanishing-activations", "learning-rate-too-low"),
+        *_NO_LEARNING,
+    ),
+    "vanishing-gradients": ("learning-rate-too-low", *_NO_LEARNING),
+    "vanishing-activations": ("vanishing-gradients", *_NO_LEARNING),
+    "exploding-activations": (
+        *("exploding-gradients", "initial-loss-off", "saturated-units", "dead-units"),
+        *("learning-rate-too-high", "oscillating-loss", *_BLOWN_UP),
+    ),
+    "exploding-gradients": ("learning-rate-too-high", "oscillating-loss", *_BLOWN_UP),
     "init-activation-mismatch": ("dead-units", "saturated-units", *_BAD_SIGNAL, *_NO_LEARNING),
     "init-scale": (
         *("init-activation-mismatch", "selu-conditions", "dead-units", "saturated-units"),
@@ -114,6 +136,8 @@ def _concerns(cause: Finding, symptom: Finding) -> bool:
     """Whether a cause can be the symptom's: of one code only where both are about one output."""
     if cause is symptom:
         return False
+    if (cause.code, symptom.code) == ("inputs-not-standardized", "selu-conditions"):
+        return cause.place[0] in symptom.place  # of the inputs, and not of the weights
     at_outputs = ("output-activation-mismatch", "loss-mismatch", "targets-out-of-range")
     are_both = cause.code in at_outputs and symptom.code in at_outputs
     return not are_both or not set(cause.place).isdisjoint(symptom.place)

@@ -158,3 +158,18 @@ def passed_on(curve: Callable[[np.ndarray], np.ndarray], variance: float) -> tup
         values = curve(spread * _POINTS)
         slopes = np.gradient(values, max(spread, 1e-150) * (_POINTS[1] - _POINTS[0]))
         return float(_WEIGHTS @ values**2), float(_WEIGHTS @ slopes**2)
+
+
+@lru_cache(maxsize=64)
+def steepest(activation: str) -> float:
+    """Returns the largest absolute slope that an activation has, on sums within ±8.
+
+    Args:
+        activation: Its name.
+
+    Example:
+        >>> round(steepest("sigmoid"), 3), round(steepest("tanh"), 3)
+        (0.25, 1.0)
+    """
+    slopes = np.gradient(CURVES[activation](_POINTS), _POINTS[1] - _POINTS[0])
+    return float(np.abs(slopes).max())

@@ -13,6 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from evenkeel.doctor.probe import Probe
+from evenkeel.doctor.signal import Signal
+
 # Layers that pass on what comes in, each element at its place or at another.
 PASSING = frozenset(
     {"InputLayer", "Flatten", "Reshape", "Permute", "Identity", "RepeatVector", "ZeroPadding2D"}
@@ -291,6 +294,8 @@ class Patient:
         run: How it will be trained.
         inputs: The rows of each input.
         targets: The targets of each head.
+        signal: What one pass through the network showed; None if none was run.
+        probe: What short trainings of copies showed; None if none were done.
         missing: What is not known about it, and why, by the name of the attribute.
 
     Example:
@@ -306,6 +311,8 @@ class Patient:
     run: RunRecord = field(default_factory=RunRecord)
     inputs: tuple[InputData, ...] = ()
     targets: tuple[TargetData, ...] = ()
+    signal: Signal | None = None
+    probe: Probe | None = None
     missing: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -320,6 +327,10 @@ class Patient:
     def layer(self, name: str | None) -> LayerRecord | None:
         """Returns the layer of a name, or None."""
         return next((layer for layer in self.parts if layer.name == name), None)
+
+    def unmeasured(self) -> Patient:
+        """Returns the patient without what was measured, as after a change of the network."""
+        return replace(self, signal=None, probe=None)
 
     def changing(self, names: Sequence[str], change: Callable[[LayerRecord], Any]) -> Patient:
         """Returns the patient with some layers replaced by what a function makes of them."""

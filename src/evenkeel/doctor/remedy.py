@@ -48,8 +48,11 @@ class Remedy:
         return self.change is None
 
     def apply(self, patient: Patient, finding: Finding) -> Patient:
-        """Returns the patient after the treatment; advice changes nothing."""
-        return patient if self.change is None else self.change(patient, finding)
+        """Returns the patient after the treatment; advice changes nothing.
+
+        What was measured before says nothing of the patient afterwards, and is left out.
+        """
+        return patient if self.change is None else self.change(patient, finding).unmeasured()
 
     def to_type(self, patient: Patient, finding: Finding) -> str:
         """Returns what a user would type."""

@@ -262,3 +262,13 @@ advise(
     does="split by class, so that each part has every class",
     types="sklearn.model_selection.train_test_split(x, y, stratify=y)",
 )
+advise(
+    "keep-rows-apart",
+    does="find the layer that mixes rows, and have it work on each row alone",
+    types="axis=-1, or all axes but the first, in reductions; x.reshape(len(x), -1) in reshapes",
+)
+advise(
+    "check-pairing",
+    does="check that row n of the inputs belongs to row n of the targets",
+    types="x[0], y[0]  # and a few more: do they belong together? Sort or shuffle both alike",
+)

@@ -213,12 +213,17 @@ def re_initialize(patient: Patient, finding: Finding) -> Patient:
 
 
 def _weighted(patient: Patient, finding: Finding) -> list[str]:
+    """Returns the layers with weights that a finding is about: all trained ones, if it names none.
+
+    What is found by training a copy is about the whole network.
+    """
     found = (patient.layer(name) for name in finding.place)
-    return [layer.name for layer in found if layer is not None and layer.is_a(*WEIGHTED)]
+    named = [layer.name for layer in found if layer is not None and layer.is_a(*WEIGHTED)]
+    return named or [p.name for p in patient.parts if p.is_a(*WEIGHTED) and p.is_trainable]
 
 
 def _better_activation(finding: Finding) -> str:
-    return "elu" if finding.code == "selu-conditions" else "relu"
+    return "elu" if finding.code in ("selu-conditions", "dead-units") else "relu"
 
 
 @remedy(
@@ -231,7 +236,7 @@ def _better_activation(finding: Finding) -> str:
     ),
 )
 def change_activation(patient: Patient, finding: Finding) -> Patient:
-    """Gives hidden layers ReLU, or ELU in place of SELU, and He weights."""
+    """Gives hidden layers ReLU, or ELU in place of SELU and of dead units, and He weights."""
     activation = _better_activation(finding)
     outputs = {h.layer for h in patient.heads}
     if finding.code == "selu-conditions":

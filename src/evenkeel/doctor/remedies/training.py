@@ -126,3 +126,38 @@ def weigh_classes(patient: Patient, finding: Finding) -> Patient:
 def early_stopping(patient: Patient, finding: Finding) -> Patient:
     """Has the run stop early."""
     return replace(patient, run=replace(patient.run, early_stopping=True))
+
+
+def _better_rate(patient: Patient) -> float:
+    """Returns the best rate that was tried, or a tenth of the declared one where none was."""
+    if patient.probe is not None:
+        return patient.probe.best.rate
+    rate = None if patient.optimizer is None else patient.optimizer.rate
+    return (0.01 if rate is None else rate) / 10
+
+
+def _rate_to_type(patient: Patient, finding: Finding) -> str:
+    rate = _better_rate(patient)
+    optimizer = patient.optimizer
+    if optimizer is not None and optimizer.schedule is not None:
+        factor = rate / optimizer.schedule.peak
+        return f"the schedule {optimizer.schedule.kind} with rates {factor:.2g} times as high"
+    return f"model.optimizer.learning_rate = {rate:.2g}"
+
+
+@remedy(
+    "rate-from-search",
+    does="take the best learning rate of those that were tried",
+    safety="safe: only the steps' length changes",
+    types=_rate_to_type,
+)
+def rate_from_search(patient: Patient, finding: Finding) -> Patient:
+    """Sets the rate, or brings a schedule's rates to it."""
+    optimizer = patient.optimizer
+    if optimizer is None:
+        return patient
+    rate = _better_rate(patient)
+    schedule = optimizer.schedule
+    if schedule is not None:
+        schedule = replace(schedule, rates=schedule.rates * (rate / schedule.peak))
+    return replace(patient, optimizer=replace(optimizer, rate=rate, schedule=schedule))

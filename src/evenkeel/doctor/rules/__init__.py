@@ -7,10 +7,14 @@ from evenkeel.doctor.rules import (
     initialization,
     inputs,
     outputs,
+    relation,
     samples,
+    signal,
+    steps,
     structure,
     targets,
     training,
+    units,
 )
 
 
@@ -25,6 +29,9 @@ def _rules_of(module: object) -> list[Rule]:
 
 RULES: tuple[Rule, ...] = tuple(
     rule
-    for module in (inputs, targets, samples, outputs, initialization, structure, training)
+    for module in (
+        *(inputs, targets, samples, outputs, initialization, structure, training),
+        *(signal, units, relation, steps),
+    )
     for rule in _rules_of(module)
 )

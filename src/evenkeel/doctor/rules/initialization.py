@@ -161,11 +161,12 @@ class InitActivationMismatch(Rule):
     lost = 1e-8
 
     def check(self, depths: tuple[Depth, ...], run: RunRecord) -> Said:
-        """Computes what starting weights and activations do to signals and gradients.
+        """Looks at what starting weights and activations do to signals and gradients.
 
         Measures:
             The factor on the size of signals and of gradients along each stretch of layers without
-            normalization or skip connection, for wide layers with random weights. An
+            normalization or skip connection: computed for wide layers with random weights, and
+            measured where the network was run, which overrules what was computed. An
             initialization that suits the activation keeps both near 1.
         Why it hurts:
             A factor a little below 1 in each layer leaves nothing after twenty: the first layers
@@ -174,8 +175,8 @@ class InitActivationMismatch(Rule):
             A deep network at chance level, or one whose loss is nan within a few steps.
         False alarms:
             Shallow networks are silent: Glorot under ReLU costs a factor of 0.7 a layer, which
-            three layers do not mind. Frozen and trained weights are passed over. The factor is
-            that of wide layers; narrow ones scatter around it.
+            three layers do not mind. Frozen and trained weights are passed over. A computed
+            factor is that of wide layers; narrow ones scatter around it, as measuring shows.
         Remedies:
             Draw weights by the activation's rule (safe); where no rule helps, as with deep
             sigmoid, change the activation (He with ReLU), or normalize between the layers.
@@ -204,9 +205,10 @@ class InitActivationMismatch(Rule):
             severity,
             f"Through the {len(depth.layers)} layers from {first.name!r} to {last.name!r} "
             f"({activations}) {what} {'shrink' if factor < 1 else 'grow'} to {factor:.1e} of their "
-            "size at these starting weights.",
+            "size at these starting weights" + (", as measured." if depth.measured_rows else "."),
             Number(f"factor on {what}", factor),
             Number("layers", len(depth.layers), "layers"),
+            *([Number("measured on", depth.measured_rows, "rows")] if depth.measured_rows else []),
             place=tuple(layer.name for layer in depth.layers),
             confidence=0.9 if worst < self.stuck else 0.7,
             remedies=self.remedies if self._is_cured_by_rule(depth) else self.remedies[1:],
