@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import jax
@@ -148,6 +148,33 @@ def _leaves(model: Any) -> list[Layer]:
     return [layer for layer in model.tree() if layer is not model and not isinstance(layer, Model)]
 
 
+@dataclass(frozen=True)
+class Use:
+    """The layer that stands at a place, for whoever goes back from a patient to a model.
+
+    Args:
+        name: The place's name, as its record has it.
+        layer: The layer.
+        node: The node of the graph, with the form of the inputs; None in a stack.
+
+    Example:
+        >>> import evenkeel as ek
+        >>> model = ek.Sequential([ek.layers.Dense(3), ek.layers.Dense(1)])
+        >>> [use.name for use in uses_of(model)]
+        ['dense', 'dense_1']
+    """
+
+    name: str
+    layer: Any
+    node: Any = None
+
+
+def uses_of(model: Any) -> list[Use]:
+    """Returns the layers at the places of a network; none where the way through is not known."""
+    places = _Places.of(model)
+    return [] if places is None else places.uses
+
+
 @dataclass
 class _Places:
     """The places of a network, and where its inputs go in and its outputs come out."""
@@ -155,6 +182,7 @@ class _Places:
     records: list[LayerRecord]
     entries: list[str]
     outputs: list[str]
+    uses: list[Use] = field(default_factory=list)
 
     @classmethod
     def of(
@@ -190,7 +218,7 @@ class _Places:
                 names[id(tensors[0])] = given[id(tensors[0])]
                 continue
             before = [names[id(tensor)] for tensor in tensors_in(node.inputs)]
-            if not found._add(node.layer, before, taken, is_trainable):
+            if not found._add(node.layer, before, taken, is_trainable, node):
                 return None
             for number, tensor in enumerate(tensors):
                 names[id(tensor)] = found.outputs[min(number, len(found.outputs) - 1)]
@@ -199,13 +227,21 @@ class _Places:
         found.outputs = [names[id(tensor)] for tensor in model.outputs]
         return found
 
-    def _add(self, layer: Any, sources: Sequence[str], taken: set[str], is_trainable: bool) -> bool:
+    def _add(
+        self,
+        layer: Any,
+        sources: Sequence[str],
+        taken: set[str],
+        is_trainable: bool,
+        node: Any = None,
+    ) -> bool:
         """Adds a layer, or the places of a model inside; False where the way is not known."""
         if isinstance(layer, Model):
             inner = _Places.of(layer, sources, taken, is_trainable)
             if inner is None:
                 return False
             self.records += inner.records
+            self.uses += inner.uses
             self.entries = self.entries or inner.entries
             self.outputs = inner.outputs
             return True
@@ -215,6 +251,7 @@ class _Places:
         taken.add(name)
         record = _record(layer, is_trainable and layer.trainable)
         self.records.append(replace(record, name=name, sources=tuple(sources)))
+        self.uses.append(Use(name, layer, node))
         if not sources and not self.entries:
             self.entries = [name]
         self.outputs = [name]
