@@ -160,7 +160,8 @@ class Task:
 
     def _said(self, outputs: np.ndarray, form: Form) -> np.ndarray | None:
         outputs = np.asarray(outputs, np.float64)
-        if self.kind == "classes":
+        is_label = self.kind == "numbers" and form.head.kind in LOSS_NAMES
+        if self.kind == "classes" or is_label:  # a class number answers a question for a number
             said = form.labels(outputs)
         else:
             said = form.raw(outputs) if self.kind == "numbers" else form.marks(outputs)

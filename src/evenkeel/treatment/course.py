@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -14,6 +15,8 @@ from evenkeel.doctor.diagnosis import Diagnosis, diagnose
 from evenkeel.doctor.finding import Finding
 from evenkeel.doctor.patient import Patient
 from evenkeel.doctor.remedies import REMEDIES
+from evenkeel.doctor.remedies.training import RANGE_TEST
+from evenkeel.doctor.vocabulary import FAMILIES
 from evenkeel.errors import EvenkeelError
 from evenkeel.examination import checkup
 from evenkeel.treatment.experiment import Arm, BudgetSpentError, Experiment
@@ -45,18 +48,27 @@ class Course:
     tell: Tell
     attempts: list[Attempt] = field(default_factory=list)
     _tried: set[Any] = field(default_factory=set, init=False)
+    _in_vain: set[str] = field(default_factory=set, init=False)
+    _seen: dict[str, str] = field(default_factory=dict, init=False)
 
     def go(self) -> None:
         """Tries remedies one at a time, then what is left together, as far as the budget does."""
         try:
-            while (chosen := self._next()) is not None:
-                if self._attempt([chosen]):
-                    self._look_again()
-            together = self._untreated()
-            if len(together) > 1 and self._attempt(together):
-                self._look_again()
+            while self._round():
+                pass
         except BudgetSpentError:
             self._note_what_is_left()
+
+    def _round(self) -> bool:
+        """Tries every remedy once, then together; returns whether that was worth another round."""
+        while (chosen := self._next()) is not None:
+            if self._attempt([chosen]):
+                self._look_again()
+        together = self._untreated()
+        if len(together) < 2 or not self._attempt(together):
+            return False
+        self._look_again()
+        return True
 
     # -- what to try ---------------------------------------------------------------------------
 
@@ -71,32 +83,37 @@ class Course:
 
     def _pairs(self) -> Iterator[tuple[Finding, str]]:
         for finding in everything(self.findings):
-            for name in finding.remedies:
+            for name in _remedies_of(finding):
                 if name in REMEDIES and _key(finding, name) not in self._tried:
                     yield finding, name
 
     def _untreated(self) -> Prescribed:
         """Returns the first remedy of each cause that was tried alone in vain."""
-        in_vain = {
-            (a.remedies[0], a.codes[0], a.place) for a in self.attempts if a.verdict == "rejected"
-        }
         found: Prescribed = []
         for finding in self.findings:
             if finding.severity == "note":
                 continue
-            names = (n for n in finding.remedies if (n, finding.code, finding.place) in in_vain)
-            first = next(names, None)
+            first = next((n for n in _remedies_of(finding) if n in self._in_vain), None)
             if first is not None and first not in [name for _, name in found]:
                 found.append((finding, first))
         return found
 
     def _look_again(self) -> None:
-        """Has the treated network examined; what was found and is not judged healthy stays."""
+        """Has the treated network examined; what was found and is not judged again stays.
+
+        What was tried in vain before is tried again where it is still called for: on another
+        network it may help.
+        """
         diagnosis = examined(self.arm.subject, self.depth)
         judged = {v.code for v in diagnosis.verdicts if v.answer != "cannot tell"}
         stays = [f for f in everything(self.findings) if f.code not in judged]
         found = [replace(f, symptoms=()) for f in [*diagnosis.all_findings, *stays]]
         self.findings = by_cause(found)
+        self._seen.clear()
+        self._in_vain.clear()
+        of_notes = {_key(f, n) for f in found if f.severity == "note" for n in _remedies_of(f)}
+        advice = {key for key in self._tried if REMEDIES[key[0]].is_advice}
+        self._tried = (self._tried & of_notes) | advice
 
     # -- one attempt ---------------------------------------------------------------------------
 
@@ -112,6 +129,11 @@ class Course:
         if treated is subject:
             self._note(chosen, "not tried", "It changes nothing here.")
             return False
+        mark = fingerprint(treated.patient)
+        if mark in self._seen:
+            self._note(chosen, "not tried", f"It comes to the same as {self._seen[mark]}.")
+            return False
+        self._seen[mark] = " + ".join(name for _, name in chosen)
         try:
             arm = self.experiment.run(treated, against=self.arm)
         except BudgetSpentError:
@@ -120,13 +142,15 @@ class Course:
         accepted = self._judged(chosen, arm)
         if accepted:
             self.arm = arm
+        elif len(chosen) == 1:
+            self._in_vain.add(chosen[0][1])
         return accepted
 
     def _treated(self, subject: Subject, chosen: Prescribed) -> Subject:
         for finding, name in chosen:
             after = REMEDIES[name].apply(subject.patient, finding)
             if is_changed(subject.patient, after):
-                subject = prescribe(subject, after)
+                subject = prescribe(subject, after, name)
         return subject
 
     def _judged(self, chosen: Prescribed, arm: Arm) -> bool:
@@ -137,9 +161,8 @@ class Course:
             reason = " ".join(arm.error.split())
             self._note(chosen, "rejected", f"It could not be trained: {reason}", arm)
             return False
-        result = compare(np.array(self.arm.losses), np.array(arm.losses)) if done > 1 else None
-        if result is not None and done < len(self.experiment.seeds):
-            result = None
+        is_whole = done == len(self.experiment.seeds)
+        result = compare(np.array(self.arm.losses), np.array(arm.losses)) if is_whole else None
         after = score_of(judge, arm, done)
         is_better = result is not None and result.is_better
         difference = float(np.mean(np.array(self.arm.losses[:done]) - np.array(arm.losses)))
@@ -210,6 +233,12 @@ def _shown(score: Score) -> str:
     return "no number" if not np.isfinite(score.mean) else f"{score.mean:.4g}"
 
 
+def _remedies_of(finding: Finding) -> tuple[str, ...]:
+    """Returns the remedies of a finding; about the steps, a range test is always one."""
+    is_of_steps = finding.code in FAMILIES["steps"] and RANGE_TEST not in finding.remedies
+    return (*finding.remedies, RANGE_TEST) if is_of_steps else finding.remedies
+
+
 def _key(finding: Finding, name: str) -> tuple[str, str, tuple[str, ...]]:
     return name, finding.code, finding.place
 
@@ -264,6 +293,29 @@ def is_changed(before: Patient, after: Patient) -> bool:
         or before.run != after.run
         or any(_data(before, n) is not _data(after, n) for n in range(len(_arrays(before))))
     )
+
+
+def fingerprint(patient: Patient) -> str:
+    """Returns a text that is equal for patients whose networks, training and data are equal."""
+    layers = [
+        (part.name, part.kinds, part.sources, part.is_trainable, _written(part.config))
+        for part in patient.parts
+    ]
+    optimizer = patient.optimizer
+    training = optimizer and (optimizer.kind, optimizer.rate, optimizer.settings)
+    schedule = optimizer and optimizer.schedule
+    curve = schedule and (schedule.kind, _written({"r": schedule.rates, "s": schedule.steps}))
+    data = [_written({"a": array}) for array in _arrays(patient)]
+    return repr((layers, patient.heads, patient.run, training, curve, data))
+
+
+def _written(config: Any) -> list[Any]:
+    return [
+        (name, (value.shape, zlib.crc32(np.ascontiguousarray(value).tobytes())))
+        if isinstance(value, np.ndarray)
+        else (name, value)
+        for name, value in sorted(config.items())
+    ]
 
 
 def _differ(old: Any, new: Any) -> bool:

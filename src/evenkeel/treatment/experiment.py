@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -244,6 +244,9 @@ class Experiment:
             raise InvalidArgumentError(search.sentence)
         arm.rate = search.suggestion
         subject.model.optimizer.learning_rate = search.suggestion
+        assert subject.patient.optimizer is not None
+        found = replace(subject.patient.optimizer, rate=search.suggestion, schedule=None)
+        arm.subject = replace(subject, patient=replace(subject.patient, optimizer=found))
 
     def _rows_of(self, subject: Subject) -> tuple[Any, Any, Any]:
         """Returns inputs, targets and weights of classes of the rows that a run uses."""

@@ -179,7 +179,7 @@ class Treatment:
         return bool(self.accepted)
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns everything but the model as plain data that JSON can hold; the keys are stable."""
+        """Returns everything but the model as plain data for JSON; the keys are stable."""
         return {
             "model": self.name,
             "is_repaired": self.is_repaired,

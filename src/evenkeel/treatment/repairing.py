@@ -1,8 +1,9 @@
-"""repair: what was found is treated, and a remedy stays only when held-out rows show that it helps."""
+"""repair: what was found is treated, and a remedy stays only where held-out rows show its use."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,7 @@ from evenkeel.treatment.course import Course, everything, examined, score_of
 from evenkeel.treatment.experiment import Arm, Budget, BudgetSpentError, Experiment, Length
 from evenkeel.treatment.record import Treatment
 from evenkeel.treatment.source import source_of
-from evenkeel.treatment.subject import Subject
+from evenkeel.treatment.subject import Subject, form_of
 
 _LEAST_SEEDS = 3
 
@@ -126,6 +127,7 @@ def repair(
     )
     data = _parted(model, x, y, validation_data, fraction, seed)
     subject = Subject.of(model, *data, run, class_weight)
+    subject = replace(subject, y_form=form_of(y, len(subject.patient.heads)))
     found = _findings(findings, subject, depth)
     experiment = Experiment(
         judge=_judge(subject.patient, found),

@@ -21,7 +21,7 @@ from evenkeel.doctor.patient import HeadRecord, Patient, RunRecord
 from evenkeel.doctor.scoring import Form
 from evenkeel.errors import InvalidArgumentError, explain
 from evenkeel.layers import Normalization
-from evenkeel.models import Functional, Sequential
+from evenkeel.models import Functional, Sequential, clone_model
 from evenkeel.treatment.network import fresh
 from evenkeel.treatment.training import class_weights, compile_like
 
@@ -37,7 +37,9 @@ class Subject:
         given_weights: The weights of classes that the user gave; None if there are none.
         scales: For each output the factor and the offset that lead back to raw units.
         classes: For each output the raw labels of its class numbers; None where they are those.
-        x_form: "one", "list" or "dict": how the model takes its inputs.
+        x_form: "one", "list" or "dict": how the user gave the inputs.
+        y_form: The same of the targets.
+        row_steps: The remedies that chose or ordered rows.
         measures_rate: Whether a range test is to find the learning rate.
     """
 
@@ -48,6 +50,8 @@ class Subject:
     scales: tuple[tuple[Any, Any], ...]
     classes: tuple[np.ndarray | None, ...]
     x_form: str
+    y_form: str
+    row_steps: tuple[str, ...] = ()
     measures_rate: bool = False
 
     @classmethod
@@ -70,7 +74,6 @@ class Subject:
             if part in patient.missing:
                 raise InvalidArgumentError(explain(f"repair: {patient.missing[part]}"))
         count = len(patient.heads)
-        form = "dict" if isinstance(x, Mapping) else "one" if len(patient.inputs) == 1 else "list"
         copy = fresh(model, patient, patient)
         compile_like(copy, model, patient, patient)
         return cls(
@@ -80,7 +83,8 @@ class Subject:
             given_weights=class_weight,
             scales=((1.0, 0.0),) * count,
             classes=(None,) * count,
-            x_form=form,
+            x_form=form_of(x, len(patient.inputs)),
+            y_form=form_of(y, count),
         )
 
     def drawn(self) -> list[np.ndarray]:
@@ -145,34 +149,42 @@ class Subject:
 
     # -- the model that a user gets back ------------------------------------------------------
 
+    @property
+    def is_scaled(self) -> bool:
+        """Whether the model answers in other units than the raw ones."""
+        return any(scale != (1.0, 0.0) for scale in self.scales)
+
     def in_raw_units(self) -> Any:
         """Returns the trained model with layers behind it that undo the scaling of targets."""
-        model = self.model
-        if all(scale == (1.0, 0.0) for scale in self.scales):
-            return model
-        if isinstance(model, Sequential):
-            taken = {layer.name for layer in model.layers}
-            names = ("raw_units", *(f"raw_units_{n}" for n in range(len(taken))))
-            undoing = _undoing(self.scales[0], next(n for n in names if n not in taken))
-            raw = Sequential([*model.layers, undoing], name=model.name)
-            raw.ensure_built(model.build_shape)
-        else:
-            raw = self._graph_in_raw_units()
-        compile_like(raw, model, self.patient, self.patient)
-        return raw
-
-    def _graph_in_raw_units(self) -> Any:
-        """Returns a graph with undoing layers, which take the names of the outputs they stand for."""
-        model = self.model
-        if not isinstance(model, Functional):
+        if not self.is_scaled:
+            return self.model
+        trained = self.model
+        if not isinstance(trained, Sequential | Functional):
             raise InvalidArgumentError(
                 explain(
-                    f"{type(model).__name__} has a call of its own, so no layer can be put behind.",
+                    f"{type(trained).__name__} has a call of its own, so no layer can be put "
+                    "behind it.",
                     "Scale the targets yourself: y = (y - y.mean(axis=0)) / y.std(axis=0).",
                 )
             )
-        names, found = model.output_names, []
-        for tensor, scale, name in zip(model.outputs, self.scales, names, strict=True):
+        copy = clone_model(trained, weights=True)
+        is_stack = isinstance(copy, Sequential)
+        raw = self._stack_in_raw_units(copy) if is_stack else self._graph_in_raw_units(copy)
+        compile_like(raw, trained, self.patient, self.patient)
+        return raw
+
+    def _stack_in_raw_units(self, model: Any) -> Any:
+        taken = {layer.name for layer in model.layers}
+        names = ("raw_units", *(f"raw_units_{n}" for n in range(len(taken))))
+        undoing = _undoing(self.scales[0], next(n for n in names if n not in taken))
+        raw = Sequential([*model.layers, undoing], name=model.name)
+        raw.ensure_built(model.build_shape)
+        return raw
+
+    def _graph_in_raw_units(self, model: Any) -> Any:
+        """Returns a graph with undoing layers, which take over the names of the outputs."""
+        found = []
+        for tensor, scale, name in zip(model.outputs, self.scales, model.output_names, strict=True):
             if scale == (1.0, 0.0):
                 found.append(tensor)
                 continue
@@ -181,6 +193,11 @@ class Subject:
             found.append(_undoing(scale, name)(tensor))
         outputs = jax.tree.unflatten(jax.tree.structure(model.output), found)
         return Functional(model.input, outputs, name=model.name)
+
+
+def form_of(given: Any, count: int) -> str:
+    """Returns in which form a user gave arrays: "one", "list" or "dict"."""
+    return "dict" if isinstance(given, Mapping) else "one" if count == 1 else "list"
 
 
 def _rows(values: np.ndarray, rows: np.ndarray | None) -> np.ndarray:
@@ -199,12 +216,13 @@ def _undoing(scale: tuple[Any, Any], name: str) -> Normalization:
 # -- from one subject to the next ----------------------------------------------------------------
 
 
-def prescribe(subject: Subject, after: Patient) -> Subject:
+def prescribe(subject: Subject, after: Patient, remedy: str = "") -> Subject:
     """Returns the subject that a treated patient describes: fresh, compiled, with prepared data.
 
     Args:
         subject: The subject that was treated.
         after: Its patient after a remedy.
+        remedy: The remedy's name, which is noted where it chose rows.
 
     Raises:
         InvalidArgumentError: If what the remedy did cannot be carried out on a model that takes
@@ -236,17 +254,18 @@ def prescribe(subject: Subject, after: Patient) -> Subject:
         origin=(source, before, after),
         scales=scales,
         classes=classes,
+        row_steps=(*subject.row_steps, remedy)
+        if _has_new_rows(before, after)
+        else subject.row_steps,
         measures_rate=subject.measures_rate or is_open,
     )
-    if any(scale != (1.0, 0.0) for scale in scales) and not isinstance(
-        model, Sequential | Functional
-    ):
+    if made.is_scaled and not isinstance(model, Sequential | Functional):
         made.in_raw_units()  # refuses
     return replace(made, patient=_described(made, after))
 
 
 def _described(subject: Subject, after: Patient) -> Patient:
-    """Returns the patient as its new model describes itself, which is what the next remedy reads."""
+    """Returns the patient as its new model describes itself, for the next remedy to read."""
     inputs = subject._formed([data.values for data in after.inputs])
     held = subject._formed([data.validation for data in after.inputs])
     values, validation = (
@@ -284,9 +303,7 @@ def _data_steps(subject: Subject, after: Patient) -> tuple[Any, Any]:
                     "Prepare the data yourself, as the remedy says, and repair again.",
                 )
             )
-    has_new_rows = any(
-        old.values is not new.values for old, new in zip(before.inputs, after.inputs, strict=True)
-    )
+    has_new_rows = _has_new_rows(before, after)
     scales, classes = list(subject.scales), list(subject.classes)
     for n, (old, new) in enumerate(zip(before.targets, after.targets, strict=True)):
         if old.values is new.values or old.values is None or new.values is None or has_new_rows:
@@ -298,6 +315,11 @@ def _data_steps(subject: Subject, after: Patient) -> tuple[Any, Any]:
         else:
             classes[n] = _numbered(before.heads[n], old.values, new.values)
     return tuple(scales), tuple(classes)
+
+
+def _has_new_rows(before: Patient, after: Patient) -> bool:
+    pairs = zip(before.inputs, after.inputs, strict=True)
+    return any(old.values is not new.values for old, new in pairs)
 
 
 def _alike(old: np.ndarray | None, new: np.ndarray | None) -> bool:
