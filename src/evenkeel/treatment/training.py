@@ -154,8 +154,8 @@ def _declared(model: Any, before: Patient, after: Patient) -> dict[str, Any]:
 def _loss(loss: Any, old: HeadRecord, new: HeadRecord) -> Any:
     if (old.loss, old.from_logits) == (new.loss, new.from_logits):
         return loss
-    made = losses.get(new.loss)
-    return type(made)(from_logits=True) if new.from_logits else made
+    config = {"from_logits": True} if new.from_logits else {}
+    return losses.get({"class_name": new.loss, "config": config})
 
 
 def _fitting_metrics(measured: Any, old: HeadRecord, new: HeadRecord) -> list[Any]:
