@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         random,
         regularizers,
         saving,
+        treatment,
         utils,
     )
     from evenkeel.canaries import selftest
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from evenkeel.optimizers import Optimizer
     from evenkeel.randomness import set_random_seed
     from evenkeel.regularizers import Regularizer
+    from evenkeel.treatment import repair
 
     __version__: str
 
@@ -80,9 +82,11 @@ __all__ = [
     "optimizers",
     "random",
     "regularizers",
+    "repair",
     "saving",
     "selftest",
     "set_random_seed",
+    "treatment",
     "utils",
 ]
 
@@ -98,6 +102,7 @@ _HOMES = {
     "Model": "evenkeel.models",
     "Optimizer": "evenkeel.optimizers",
     "Regularizer": "evenkeel.regularizers",
+    "repair": "evenkeel.treatment",
     "Sequential": "evenkeel.models",
     "Variable": "evenkeel.network",
     "selftest": "evenkeel.canaries",

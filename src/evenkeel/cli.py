@@ -53,6 +53,7 @@ def main() -> None:
     evenkeel predict runs/digits new.npz
     evenkeel selftest                   whether this machine computes what is written
     evenkeel checkup mydata.npz         what is wrong, before anything is trained
+    evenkeel repair net.safetensors mydata.npz
     evenkeel explain class-imbalance    what a finding means, and what helps
     """
 
@@ -231,6 +232,100 @@ def checkup(
     counted = severities[: severities.index(fail_on) + 1]
     if any(finding.severity in counted for finding in result.diagnosis.all_findings):
         sys.exit(1)
+
+
+@main.command()
+@click.argument("model")
+@click.argument("data", required=False)
+@click.option("--budget", default=20_000, show_default=True, help="Training steps in all.")
+@click.option("--seconds", type=float, help="Seconds in all.  [default: as long as it takes]")
+@click.option("--seeds", default=3, show_default=True, help="Seeds of each network, at least 3.")
+@click.option("--epochs", type=int, help="Epochs of each run.  [default: what the budget allows]")
+@click.option("--batch-size", type=int, help="Rows a step.  [default: the run's, or 32]")
+@click.option("--depth", default="static", show_default=True, help="How deep to look.")
+@click.option(
+    "--task",
+    type=click.Choice(["classification", "regression"]),
+    help="What is to be learned.  [default: seen from y]",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="The first seed.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the repaired model here.  [default: MODEL's name with -repaired]",
+)
+@click.option("--force", is_flag=True, help="Replace --out if it exists.")
+@click.option(
+    "--html",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write a page to this file, too.",
+)
+@click.option(
+    "--code",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the code that gives the repaired model to this file, too.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print plain data instead.")
+def repair(
+    model: str,
+    data: str | None,
+    task: Any,
+    out: Path | None,
+    force: bool,
+    html: Path | None,
+    code: Path | None,
+    as_json: bool,
+    **settings: Any,
+) -> None:
+    """Treats what is wrong with MODEL, a model file or a run folder, and keeps what helps.
+
+    Each remedy is an experiment on held-out rows of DATA, under several seeds. The model itself is
+    left as it is; the repaired one is a file of its own. The exit status is 1 if something is
+    wrong and nothing helped.
+
+    \b
+    evenkeel repair net.safetensors mydata.npz
+    evenkeel repair runs/digits --budget 50000
+    """
+    import json
+
+    from evenkeel import runs
+
+    target = out or _repaired_name(Path(model))
+    if target.exists() and not force:
+        from evenkeel.errors import InvalidArgumentError
+        from evenkeel.errors import explain as refusal
+
+        raise InvalidArgumentError(
+            refusal(f"{target} exists.", "Give another --out, or add --force to replace it.")
+        )
+    given = {name: value for name, value in settings.items() if value is not None}
+    tell = None if as_json or not sys.stdout.isatty() else click.echo
+    result = runs.repair(model, data, task, tell=tell, **given)
+    if result.is_repaired:
+        result.model.save(target)
+    if html is not None:
+        result.to_html(html)
+    if code is not None:
+        code.write_text(result.code, encoding="utf-8")
+    if as_json:
+        click.echo(json.dumps(result.to_dict(), indent=2))
+    else:
+        from rich import print as show
+
+        show(result)
+        if result.is_repaired:
+            click.echo(f"The repaired model: {target}")
+    is_sick = any(finding.severity != "note" for finding in result.findings)
+    if is_sick and not result.is_repaired:
+        sys.exit(1)
+
+
+def _repaired_name(model: Path) -> Path:
+    """Returns where a repaired model goes: into the run folder, or beside the model's file."""
+    if model.is_dir():
+        return model / "model-repaired.safetensors"
+    return model.with_name(f"{model.stem}-repaired.safetensors")
 
 
 @main.command()

@@ -166,8 +166,34 @@ def places_of(model: Any) -> list[tuple[str, Layer]]:
     places = _Places.of(model)
     if places is None:
         return [(layer.name, layer) for layer in _leaves(model)]
-    names = [record.name for record in places.records]
-    return list(zip(names, places.layers, strict=True))
+    return [(use.name, use.layer) for use in places.uses]
+
+
+@dataclass(frozen=True)
+class Use:
+    """The layer that stands at a place, for whoever goes back from a patient to a model.
+
+    Args:
+        name: The place's name, as its record has it.
+        layer: The layer.
+        node: The node of the graph, with the form of the inputs; None in a stack.
+
+    Example:
+        >>> import evenkeel as ek
+        >>> model = ek.Sequential([ek.layers.Dense(3), ek.layers.Dense(1)])
+        >>> [use.name for use in uses_of(model)]
+        ['dense', 'dense_1']
+    """
+
+    name: str
+    layer: Any
+    node: Any = None
+
+
+def uses_of(model: Any) -> list[Use]:
+    """Returns the layers at the places of a network; none where the way through is not known."""
+    places = _Places.of(model)
+    return [] if places is None else places.uses
 
 
 @dataclass
@@ -177,7 +203,7 @@ class _Places:
     records: list[LayerRecord]
     entries: list[str]
     outputs: list[str]
-    layers: list[Layer] = field(default_factory=list)
+    uses: list[Use] = field(default_factory=list)
 
     @classmethod
     def of(
@@ -213,7 +239,7 @@ class _Places:
                 names[id(tensors[0])] = given[id(tensors[0])]
                 continue
             before = [names[id(tensor)] for tensor in tensors_in(node.inputs)]
-            if not found._add(node.layer, before, taken, is_trainable):
+            if not found._add(node.layer, before, taken, is_trainable, node):
                 return None
             for number, tensor in enumerate(tensors):
                 names[id(tensor)] = found.outputs[min(number, len(found.outputs) - 1)]
@@ -222,14 +248,21 @@ class _Places:
         found.outputs = [names[id(tensor)] for tensor in model.outputs]
         return found
 
-    def _add(self, layer: Any, sources: Sequence[str], taken: set[str], is_trainable: bool) -> bool:
+    def _add(
+        self,
+        layer: Any,
+        sources: Sequence[str],
+        taken: set[str],
+        is_trainable: bool,
+        node: Any = None,
+    ) -> bool:
         """Adds a layer, or the places of a model inside; False where the way is not known."""
         if isinstance(layer, Model):
             inner = _Places.of(layer, sources, taken, is_trainable)
             if inner is None:
                 return False
             self.records += inner.records
-            self.layers += inner.layers
+            self.uses += inner.uses
             self.entries = self.entries or inner.entries
             self.outputs = inner.outputs
             return True
@@ -239,7 +272,7 @@ class _Places:
         taken.add(name)
         record = _record(layer, is_trainable and layer.trainable)
         self.records.append(replace(record, name=name, sources=tuple(sources)))
-        self.layers.append(layer)
+        self.uses.append(Use(name, layer, node))
         if not sources and not self.entries:
             self.entries = [name]
         self.outputs = [name]

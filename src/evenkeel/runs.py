@@ -41,6 +41,8 @@ from evenkeel.models import Model, Sequential, load_model
 from evenkeel.optimizers import get as get_optimizer
 from evenkeel.randomness import set_random_seed
 from evenkeel.settings import Settings
+from evenkeel.treatment import Treatment
+from evenkeel.treatment import repair as treated
 
 MODEL_FILE, HISTORY_FILE, RUN_FILE = "model.safetensors", "history.csv", "run.json"
 
@@ -161,6 +163,45 @@ def checkup(source: str, task: Task | None, settings: Settings) -> Checkup:
         batch_size=settings.batch_size,
         epochs=settings.epochs,
     )
+
+
+def repair(source: str, data: str | None, task: Task | None, **settings: Any) -> Treatment:
+    """Repairs the network of a run folder or of a model file.
+
+    Args:
+        source: A run folder, or a file that `model.save` wrote, with its loss and optimizer.
+        data: The name of a built-in data set, or the path of an NPZ file; that of the run when
+            None.
+        task: What is to be learned; seen from the targets, or from the run, when None.
+        **settings: Arguments of `evenkeel.repair`.
+
+    Raises:
+        InvalidArgumentError: If there is no data, or the model was saved without its loss.
+    """
+    folder, seed = Path(source), settings.get("seed", 0)
+    if (folder / RUN_FILE).is_file():
+        record, model = read_run(folder)
+        task, seed = task or record["data"]["task"], record["seed"]
+        settings = {"batch_size": record["plan"]["batch_size"], **settings}
+        data = data or record["data"]["source"]
+    else:
+        model = load_model(folder)
+    if data is None:
+        raise InvalidArgumentError(
+            explain(
+                f"{source} is a model file, which holds no data.",
+                f"Name the data: evenkeel repair {source} mydata.npz",
+            )
+        )
+    if model.declared is None:
+        raise InvalidArgumentError(
+            explain(
+                f"{source} was saved without its loss and optimizer.",
+                "Compile the model and save it again: model.save(path).",
+            )
+        )
+    rows = load_data(data, task, seed)
+    return treated(model, rows.x_train, rows.y_train, **settings)
 
 
 def network_for(data: Dataset, settings: Settings, x: np.ndarray) -> Sequential:

@@ -113,7 +113,8 @@ def text_of(checkup: dict[str, Any], width: int = _WIDTH) -> str:
 
 
 @cache
-def _environment() -> Environment:
+def environment() -> Environment:
+    """Returns where templates of pages come from."""
     environment = Environment(
         loader=PackageLoader("evenkeel.report"),
         autoescape=select_autoescape(default=True),
@@ -126,11 +127,11 @@ def _environment() -> Environment:
 
 def fragment_of(checkup: dict[str, Any]) -> str:
     """Returns a checkup as HTML to stand inside a page, such as a notebook's."""
-    template = _environment().get_template("checkup.html")
+    template = environment().get_template("checkup.html")
     return template.render(checkup=checkup, counts=counts_of(checkup))
 
 
 def page_of(checkup: dict[str, Any]) -> str:
     """Returns a checkup as a whole HTML page, which loads nothing from elsewhere."""
-    template = _environment().get_template("page.html")
+    template = environment().get_template("page.html")
     return template.render(title=f"Checkup of {checkup['model']}", body=fragment_of(checkup))

@@ -54,7 +54,10 @@ def standardize_inputs(patient: Patient, finding: Finding) -> Patient:
         axes = tuple(range(data.values.ndim - 1))
         values = data.values.astype(np.float64)
         kinds = ("Normalization",)
-        config = {"mean": values.mean(axis=axes), "variance": values.var(axis=axes)}
+        # What never varies has variance 0 exactly, whatever rounding makes of it.
+        varies = values.max(axis=axes) > values.min(axis=axes)
+        variance = np.where(varies, values.var(axis=axes), 0.0)
+        config = {"mean": values.mean(axis=axes), "variance": variance}
     entry = patient.layer(data.layer)
     if patient.layers is None or entry is None:
         return patient

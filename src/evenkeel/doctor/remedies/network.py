@@ -109,6 +109,16 @@ def _fitting_loss(patient: Patient, head: HeadRecord) -> tuple[str, str, int]:
     return "classes", "softmax", max(units, int(values.max()) + 1)
 
 
+def fitting_kind(patient: Patient, head: HeadRecord) -> str:
+    """Returns the kind of targets that an output's targets are: "numbers", "classes", ...
+
+    Args:
+        patient: Whose targets to look at.
+        head: The output.
+    """
+    return _fitting_loss(patient, head)[0]
+
+
 def _loss_to_type(patient: Patient, finding: Finding) -> str:
     said = []
     for head in _heads_of(patient, finding):

@@ -20,6 +20,7 @@ USUAL: dict[str, dict[str, float]] = {
     },
 }
 _USUAL_RATE = {"SGD": 0.01}
+RANGE_TEST = "rate-from-range-test"
 
 
 def _to_type(patient: Patient, finding: Finding) -> str:
@@ -54,6 +55,20 @@ def usual_optimizer_settings(patient: Patient, finding: Finding) -> Patient:
             schedule=None,
         ),
     )
+
+
+@remedy(
+    RANGE_TEST,
+    does="find the learning rate by a range test",
+    safety="safe: a sweep of some hundred steps on a copy",
+    types="model.optimizer.learning_rate = ek.find_learning_rate(model, x, y).suggestion",
+)
+def rate_from_range_test(patient: Patient, finding: Finding) -> Patient:
+    """Leaves the rate open; whoever makes the network finds it there."""
+    optimizer = patient.optimizer
+    if optimizer is None:
+        return patient
+    return replace(patient, optimizer=replace(optimizer, rate=None, schedule=None))
 
 
 def _momentum_for(steps: int) -> float:

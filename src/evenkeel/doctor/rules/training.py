@@ -22,6 +22,7 @@ class OptimizerSettings(Rule):
     code = "optimizer-settings"
     severities = ("fault", "warning", "note")
     remedies = ("usual-optimizer-settings",)
+    eases = ("rate-from-range-test",)
 
     # An epsilon above the size of gradients takes the adaptation out: weights then move by
     # rate · m / epsilon. Gradients of a network in health are rarely above 0.01 an element; of old
