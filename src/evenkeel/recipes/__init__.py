@@ -8,9 +8,10 @@ one; `activation_advice` answers a single question.
 from evenkeel.recipes.adaptations import low_latency, risk_sensitive, sparse
 from evenkeel.recipes.advice import activation_advice
 from evenkeel.recipes.choices import Choice
-from evenkeel.recipes.default import default, self_normalizing
+from evenkeel.recipes.default import default
 from evenkeel.recipes.profile import Profile
 from evenkeel.recipes.recipe import Recipe
+from evenkeel.recipes.self_normalizing import self_normalizing
 
 __all__ = [
     "Choice",

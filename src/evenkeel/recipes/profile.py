@@ -204,16 +204,16 @@ def _kind_of(targets: np.ndarray, task: Task | None) -> Kind:
         _refuse_no_class_numbers(targets)
         return "classes"
     values, counts = np.unique(targets, return_counts=True)
-    if not is_whole or len(values) > MOST_CLASSES or values[0] < 0:
+    if not is_whole or values[0] < 0 or values[-1] > MOST_CLASSES:
         return "numbers"
     is_numbered = values[0] == 0 and values[-1] == len(values) - 1
-    is_even = counts.max() <= ClassImbalance.ratio * counts.min()
+    is_even = 1 < counts.min() and counts.max() <= ClassImbalance.ratio * counts.min()
     if targets.dtype.kind in "iu" and is_numbered and is_even:
         return "classes"
     raise InvalidArgumentError(
         explain(
             f"y holds {len(values)} whole numbers from {values[0]:g} to {values[-1]:g}, which may "
-            "name classes or be counts, grades or years.",
+            "name classes or be counts or grades.",
             "A network for classes puts none between two others; one for numbers does.",
             "Type task='classification' or task='regression'.",
         )

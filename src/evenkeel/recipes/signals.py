@@ -60,7 +60,7 @@ def is_deep(hidden_layers: int) -> bool:
     """Whether so many layers need a normalization between them, or one of their own.
 
     Example:
-        >>> is_deep(8), is_deep(9)
+        >>> is_deep(4), is_deep(5)
         (False, True)
     """
     return change_through(hidden_layers) > UNEVEN
