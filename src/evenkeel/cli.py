@@ -99,9 +99,7 @@ def main() -> None:
 @click.option("--out", type=click.Path(path_type=Path), help="Run folder.  [default: runs/DATA]")
 @click.option("--force", is_flag=True, help="Write into --out even if it exists.")
 @click.option("--quiet", is_flag=True, help="Print the result only.")
-def train(
-    data: str, task: Any, out: Path | None, force: bool, quiet: bool, **options: Any
-) -> None:
+def train(data: str, task: Any, out: Path | None, force: bool, quiet: bool, **options: Any) -> None:
     """Trains a network and leaves a run folder.
 
     A recipe looks at the data and chooses the network and its training, and says why; what you ask

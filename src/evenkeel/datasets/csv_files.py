@@ -158,7 +158,7 @@ class Form:
 
 
 def read_table(path: Path) -> dict[str, list[str]]:
-    """Reads the columns of a CSV file as text.
+    r"""Reads the columns of a CSV file as text.
 
     Args:
         path: A file with the columns' names in its first line, separated by commas, semicolons,
@@ -170,7 +170,7 @@ def read_table(path: Path) -> dict[str, list[str]]:
     Example:
         >>> import tempfile
         >>> path = Path(tempfile.mkdtemp()) / "two.csv"
-        >>> _ = path.write_text("a,b\\n1,x\\n2,y\\n")
+        >>> _ = path.write_text("a,b\n1,x\n2,y\n")
         >>> read_table(path)
         {'a': ['1', '2'], 'b': ['x', 'y']}
     """
@@ -209,7 +209,7 @@ def read_csv(
     drop: Sequence[str] = (),
     form: Form | None = None,
 ) -> Dataset:
-    """Reads a data set from a CSV file.
+    r"""Reads a data set from a CSV file.
 
     Args:
         path: The file.
@@ -227,7 +227,7 @@ def read_csv(
     Example:
         >>> import tempfile
         >>> path = Path(tempfile.mkdtemp()) / "houses.csv"
-        >>> _ = path.write_text("rooms,sea,price\\n" + "3,near,2.5\\n4,far,1.5\\n" * 10)
+        >>> _ = path.write_text("rooms,sea,price\n" + "3,near,2.5\n4,far,1.5\n" * 10)
         >>> data = read_csv(path, "price")
         >>> data.task, data.form.columns[1].names, data.x_train.shape
         ('regression', ['sea is far', 'sea is near'], (16, 3))

@@ -143,6 +143,12 @@ def _flat_targets(y: np.ndarray) -> np.ndarray:
 
 
 def task_of(y: np.ndarray) -> Task:
+    """Returns what is to be learned from targets, as far as their form says it.
+
+    Example:
+        >>> task_of(np.array([0, 1, 2])), task_of(np.array([0.5, 1.0]))
+        ('classification', 'regression')
+    """
     if y.ndim != 1 or y.dtype.kind not in "iub":
         return "regression"
     values = np.unique(y)

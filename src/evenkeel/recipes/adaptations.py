@@ -68,7 +68,7 @@ def low_latency(recipe: Recipe) -> Recipe:
         Choice("activation", "leaky_relu", "a comparison and a product, and it cannot die"),
         Choice("kernel_initializer", initializer_for("leaky_relu"), "leaky_relu calls for them"),
         Choice("normalization", "batch", "right behind the sums it can be folded into the weights"),
-        Choice("precision", "bfloat16", "products of half the length, where there are units for it"),
+        Choice("precision", "bfloat16", "products of half the length, where units exist for it"),
         name=f"low_latency_{recipe.name}",
     )
 
@@ -96,9 +96,7 @@ def risk_sensitive(recipe: Recipe) -> Recipe:
         Gal and Ghahramani, "Dropout as a Bayesian Approximation", ICML 2016.
     """
     rate = max(recipe["dropout"], MC_DROPOUT)
-    changes = [
-        Choice("dropout", rate, "draws with dropout show how much the answer depends on single units")
-    ]
+    changes = [Choice("dropout", rate, "draws show how much an answer depends on single units")]
     if recipe["normalization"] == "batch":
         changes.append(
             Choice("normalization", "layer", "in draws a batch normalization would mix the rows")

@@ -38,7 +38,7 @@ def activation_advice(
         has_much_data: Where latency matters: whether there are rows enough to learn slopes from.
 
     Returns:
-        A choice: `value` is the activation's name, `reason` ends with the initializer to start from.
+        A choice: `value` is the activation's name; `reason` ends with the initializer it needs.
 
     Raises:
         InvalidArgumentError: If the number of layers is impossible.
@@ -60,7 +60,9 @@ def activation_advice(
     obstacle = _obstacle(is_plain_stack, is_standardized, is_normalized)
     layers = f"{depth} layer{'s' if depth > 1 else ''}"
     if obstacle is None:
-        return _advice("selu", f"a plain stack of {layers} on standardized inputs normalizes itself")
+        return _advice(
+            "selu", f"{layers} in a plain stack on standardized inputs: it normalizes itself"
+        )
     if is_deep(depth):
         return _advice(
             "silu",

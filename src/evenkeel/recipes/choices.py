@@ -1,4 +1,4 @@
-"""What a recipe chooses: each choice with its value and its reason, and what values are possible."""
+"""What a recipe chooses: each choice with its value and reason, and which values are possible."""
 
 from __future__ import annotations
 

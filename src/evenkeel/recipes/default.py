@@ -22,9 +22,9 @@ def default(
     """Returns the default configuration for data: a network that needs little or no tuning.
 
     Standardized inputs; He initialization with ELU, or Swish with batch normalization where the
-    network is deep; AdamW along a 1cycle; the best epoch's weights; dropout where rows are few for
-    so many weights. Regressions are trained in standard deviations of the targets and answer in
-    their unit.
+    network is deep; AdamW along a 1cycle; the best epoch's weights; dropout where classes are to be
+    told with few rows for so many weights. Regressions are trained in standard deviations of the
+    targets and answer in their unit.
 
     Args:
         x: The training inputs: (rows, features) or images, raw.
@@ -56,9 +56,9 @@ def default(
     profile = look_at(x, y, task, inputs, classes)
     making = Deliberation(asked)
     prescribing.inputs(making, profile)
-    hidden = prescribing.size(making, profile)
+    hidden = prescribing.size(making)
     prescribing.signals(making, len(hidden))
-    prescribing.regularization(making, profile, hidden, "Dropout")
+    prescribing.regularization(making, profile, hidden)
     prescribing.answer(making, profile)
     prescribing.training(making, profile, "adamw")
     return Recipe(name="default", profile=profile, choices=tuple(making.made))

@@ -17,14 +17,16 @@ from evenkeel.recipes.choices import Deliberation
 from evenkeel.recipes.profile import Profile
 from evenkeel.recipes.signals import change_through, is_deep
 
-# Rows from which on two wider layers gained on validation rows.
-MANY_ROWS = 5000
+HIDDEN = (300, 100)
+DROPOUT = 0.1
+# Weights a row from which on dropout is chosen. AlphaDropout costs more than it saves at 5.
+_NEEDED, _ALPHA_NEEDED = 1.0, 10.0
 # A run of this many steps, in no fewer and no more epochs than these.
 STEPS = 20_000
 FEWEST_EPOCHS, MOST_EPOCHS = 10, 200
 BATCH_SIZE = 32
 # For batches of 32: the peak of a 1cycle, and a rate to start from without one.
-_RATES = {"adamw": (1e-3, 1e-3), "nesterov": (0.02, 0.01)}
+_RATES = {"adamw": (3e-3, 1e-3), "nesterov": (0.02, 0.01)}
 
 
 def inputs(making: Deliberation, profile: Profile) -> None:
@@ -34,14 +36,14 @@ def inputs(making: Deliberation, profile: Profile) -> None:
         why = "pixels share a unit, and borders that hardly vary must not be blown up"
     else:
         how, why = "each column", "columns have units of their own, and weights expect size 1"
-    making.choose("inputs", f"standardized, {how}", f"{why}; inside the model, which takes raw rows")
+    why += "; inside the model, which takes raw rows"
+    making.choose("inputs", f"standardized, {how}", why)
 
 
-def size(making: Deliberation, profile: Profile) -> tuple[int, ...]:
+def size(making: Deliberation) -> tuple[int, ...]:
     """Chooses the hidden layers."""
-    hidden = (300, 100) if profile.rows >= MANY_ROWS else (100, 50)
-    reason = f"{profile.rows:,} rows of {profile.features:,} feed so many"
-    return making.choose("hidden", hidden, reason)
+    reason = "wide enough for most tables and small images; what is too much, the best epoch spares"
+    return making.choose("hidden", HIDDEN, reason)
 
 
 def signals(making: Deliberation, hidden_layers: int) -> None:
@@ -69,17 +71,19 @@ def signals(making: Deliberation, hidden_layers: int) -> None:
 
 
 def regularization(
-    making: Deliberation, profile: Profile, hidden: tuple[int, ...], kind: str
+    making: Deliberation, profile: Profile, hidden: tuple[int, ...], *, is_alpha: bool = False
 ) -> None:
-    """Chooses dropout and penalties by how many weights there are for a row."""
+    """Chooses dropout and penalties by the task, and by how many weights there are for a row."""
     weights = sum((a + 1) * b for a, b in pairwise((profile.features, *hidden, profile.outputs)))
-    is_needed = weights > profile.rows
-    making.choose(
-        "dropout",
-        0.1 if is_needed else 0.0,
-        f"{weights:,} weights for {profile.rows:,} rows: "
-        + (f"{kind} holds overfitting back" if is_needed else "the rows hold overfitting back"),
-    )
+    if profile.kind == "numbers":
+        rate, reason = 0.0, "its noise costs a regression more than it saves"
+    elif weights > (_ALPHA_NEEDED if is_alpha else _NEEDED) * profile.rows:
+        kind = "AlphaDropout" if is_alpha else "Dropout"
+        rate = DROPOUT
+        reason = f"{kind} eases overfitting: {weights:,} weights for {profile.rows:,} rows"
+    else:
+        rate, reason = 0.0, f"{profile.rows:,} rows are enough for {weights:,} weights"
+    making.choose("dropout", rate, reason)
     making.choose("l1", 0.0, "weights that help little may stay; see ek.recipes.sparse")
 
 

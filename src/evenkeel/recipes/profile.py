@@ -16,7 +16,13 @@ from evenkeel.doctor.ordering import MOST_CLASSES
 from evenkeel.doctor.rules.targets import ClassImbalance
 from evenkeel.doctor.statistics import sample_of
 from evenkeel.engine import intake
-from evenkeel.errors import InvalidArgumentError, InvalidDataError, explain, nearest, positive_integer
+from evenkeel.errors import (
+    InvalidArgumentError,
+    InvalidDataError,
+    explain,
+    nearest,
+    positive_integer,
+)
 from evenkeel.layers import Normalization
 from evenkeel.randomness import undisturbed
 
@@ -138,7 +144,8 @@ def look_at(
     inputs = inputs or _inputs_of(rows)
     axis, mean, variance = _standardization(rows, inputs)
     target_mean, target_deviation = _target_scale(targets, kind)
-    counts = _counts(targets, kind, 0 if classes is None else positive_integer("recipe(classes)", classes))
+    fewest = 0 if classes is None else positive_integer("recipe(classes)", classes)
+    counts = _counts(targets, kind, fewest)
     outputs = len(counts) if kind == "classes" else _columns(targets)
     return Profile(
         rows=len(rows),
@@ -207,7 +214,7 @@ def _kind_of(targets: np.ndarray, task: Task | None) -> Kind:
     if not is_whole or values[0] < 0 or values[-1] > MOST_CLASSES:
         return "numbers"
     is_numbered = values[0] == 0 and values[-1] == len(values) - 1
-    is_even = 1 < counts.min() and counts.max() <= ClassImbalance.ratio * counts.min()
+    is_even = counts.min() > 1 and counts.max() <= ClassImbalance.ratio * counts.min()
     if targets.dtype.kind in "iu" and is_numbered and is_even:
         return "classes"
     raise InvalidArgumentError(

@@ -180,10 +180,8 @@ class Recipe:
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the choices as plain data that JSON can hold."""
-        return {
-            "recipe": self.name,
-            "choices": {c.name: {"value": _plain(c.value), "reason": c.reason} for c in self.choices},
-        }
+        choices = {c.name: {"value": _plain(c.value), "reason": c.reason} for c in self.choices}
+        return {"recipe": self.name, "choices": choices}
 
     def __str__(self) -> str:
         rows = [(c.name, shown(c.value), c.reason) for c in self.choices]

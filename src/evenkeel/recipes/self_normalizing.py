@@ -27,8 +27,8 @@ def self_normalizing(
     """Returns the self-normalizing configuration: a stack that keeps signals at mean 0, variance 1.
 
     Standardized inputs, SELU with LeCun normal weights in every hidden layer of a plain stack, no
-    normalization, AlphaDropout where rows are few for so many weights, Nesterov momentum along a
-    1cycle. Asking for what would break these conditions is refused.
+    normalization, AlphaDropout where classes are to be told with few rows for so many weights,
+    Nesterov momentum along a 1cycle. Asking for what would break these conditions is refused.
 
     Args:
         x: The training inputs: (rows, features) or images, raw.
@@ -60,11 +60,11 @@ def self_normalizing(
     making = Deliberation(asked)
     _refuse_broken_conditions(making.asked)
     prescribing.inputs(making, profile)
-    hidden = prescribing.size(making, profile)
+    hidden = prescribing.size(making)
     making.choose("activation", "selu", "with it a plain stack of dense layers normalizes itself")
     making.choose("kernel_initializer", "lecun_normal", "SELU keeps variance 1 with these weights")
     making.choose("normalization", None, "signals keep mean 0 and variance 1 without it")
-    prescribing.regularization(making, profile, hidden, "AlphaDropout")
+    prescribing.regularization(making, profile, hidden, is_alpha=True)
     prescribing.answer(making, profile)
     prescribing.training(making, profile, "nesterov")
     return Recipe(name="self_normalizing", profile=profile, choices=tuple(making.made))
