@@ -9,16 +9,33 @@ from typing import Any
 
 import click
 
-from evenkeel.settings import Settings
+from evenkeel.settings import ADAPTATIONS, RECIPES, Settings
 
 _DEFAULTS = Settings()
 
 
-def _option(name: str, kind: type, text: str) -> Any:
-    """An option of the settings' name, type and default."""
+def _option(name: str, kind: Any, text: str) -> Any:
+    """An option of the settings' name, type and default, which a recipe may choose."""
     default = getattr(_DEFAULTS, name)
     flag = "--" + name.replace("_", "-")
-    return click.option(flag, type=kind, default=default, show_default=True, help=text)
+    shown = "the recipe's" if default is None else True
+    return click.option(flag, type=kind, default=default, show_default=shown, help=text)
+
+
+_TASK = click.option(
+    "--task",
+    type=click.Choice(["classification", "regression"]),
+    help="What is to be learned.  [default: seen from the targets]",
+)
+_TARGET = click.option("--target", help="The column of a CSV file that is to be predicted.")
+_DROP = click.option("--drop", multiple=True, help="A column of it that is left out; repeatable.")
+_RECIPE = _option("recipe", click.Choice(RECIPES), "Which recipe chooses what is not asked for.")
+_ADAPT = click.option(
+    "--adapt",
+    type=click.Choice(ADAPTATIONS),
+    multiple=True,
+    help="What the recipe is adapted to; repeatable.",
+)
 
 
 class _Commands(click.Group):
@@ -48,6 +65,7 @@ def main() -> None:
     \b
     evenkeel train                      the bundled digits, a minute at most
     evenkeel train fashion-mnist        60,000 pictures of clothes
+    evenkeel train data.csv --target price
     evenkeel train mydata.npz           an NPZ file with x (rows, features) and y (rows,)
     evenkeel evaluate runs/digits       the saved model on its test rows
     evenkeel predict runs/digits new.npz
@@ -60,26 +78,24 @@ def main() -> None:
 
 @main.command()
 @click.argument("data", default="digits")
+@_TARGET
+@_DROP
+@_TASK
+@_RECIPE
+@_ADAPT
 @_option("epochs", int, "The most epochs.")
 @_option("batch_size", int, "Rows a step.")
 @click.option(
-    "--hidden",
-    default=",".join(str(units) for units in _DEFAULTS.hidden),
-    show_default=True,
-    help="Units of each hidden layer, by commas.",
+    "--hidden", help="Units of each hidden layer, by commas: 300,100.  [default: the recipe's]"
 )
 @_option("activation", str, "The hidden layers' activation.")
 @_option("dropout", float, "Fraction of hidden units dropped in training.")
-@_option("optimizer", str, "adam or sgd.")
-@click.option("--learning-rate", type=float, help="The learning rate.  [default: the optimizer's]")
+@_option("optimizer", str, "nesterov, adamw, nadam, or another by its name.")
+@_option("learning_rate", float, "The learning rate, the highest of a 1cycle.")
+@_option("schedule", click.Choice(["1cycle", "performance"]), "How the rate changes.")
 @_option("patience", int, "Epochs without a better validation loss before the run ends.")
 @_option("validation_fraction", float, "Training rows kept for validation.")
 @_option("precision", str, "Of products: float32, tensorfloat32 or bfloat16.")
-@click.option(
-    "--task",
-    type=click.Choice(["classification", "regression"]),
-    help="What is to be learned.  [default: seen from y]",
-)
 @_option("seed", int, "Of everything random.")
 @click.option("--out", type=click.Path(path_type=Path), help="Run folder.  [default: runs/DATA]")
 @click.option("--force", is_flag=True, help="Write into --out even if it exists.")
@@ -87,26 +103,32 @@ def main() -> None:
 def train(data: str, task: Any, out: Path | None, force: bool, quiet: bool, **options: Any) -> None:
     """Trains a network and leaves a run folder.
 
-    A tenth of the training rows is kept for validation: it decides when to stop and which epoch's
+    A recipe looks at the data and chooses the network and its training, and says why; what you ask
+    for stands. A tenth of the training rows is kept for validation: it decides which epoch's
     weights are kept. The test rows are looked at once, at the end.
 
     \b
     evenkeel train
     evenkeel train fashion-mnist --epochs 10
+    evenkeel train data.csv --target price --drop id
     evenkeel train mydata.npz --hidden 64,64 --out runs/mine
     """
-    options["hidden"] = _units(options["hidden"])
-    settings = Settings(**options)
+    target, drop = options.pop("target"), options.pop("drop")
+    settings = _settings(options)
     # The data is read while JAX is imported: neither needs the other, and both take their time.
     with ThreadPoolExecutor(1) as pool:
-        reading = pool.submit(_load_data, data, task, settings.seed)
+        reading = pool.submit(_load_data, data, task, settings.seed, target, drop)
         from evenkeel import runs
 
         loaded = reading.result()
     folder = runs.free_folder(out, loaded.name, force)
-    if not quiet:
-        _introduce(loaded, settings)
-    result = runs.train(loaded, settings, folder, source=data, verbose=0 if quiet else _verbose())
+    if quiet:
+        result = runs.train(loaded, settings, folder, source=data, verbose=0)
+    else:
+        _introduce(loaded)
+        result = runs.train(
+            loaded, settings, folder, source=data, verbose=_verbose(), tell=click.echo
+        )
     _conclude(result)
 
 
@@ -134,10 +156,11 @@ def evaluate(run: Path, data: str | None) -> None:
 )
 @click.option("--force", is_flag=True, help="Replace --out if it exists.")
 def predict(run: Path, file: Path, out: Path | None, force: bool) -> None:
-    """Applies a run's saved model to the x of an NPZ file; with y in it, scores it too.
+    """Applies a run's saved model to the rows of an NPZ or CSV file; with targets, scores it too.
 
     \b
     evenkeel predict runs/digits new.npz --out answers.csv
+    evenkeel predict runs/data new.csv
     """
     from evenkeel import runs
     from evenkeel.errors import InvalidArgumentError, explain
@@ -186,13 +209,13 @@ def selftest(quick: bool) -> None:
 
 @main.command()
 @click.argument("what", default="digits")
+@_TARGET
+@_DROP
+@_TASK
+@_RECIPE
+@_ADAPT
 @_option("batch_size", int, "Rows a step.")
 @_option("epochs", int, "The epochs of the run to come.")
-@click.option(
-    "--task",
-    type=click.Choice(["classification", "regression"]),
-    help="What is to be learned.  [default: seen from y]",
-)
 @click.option(
     "--html",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -213,13 +236,15 @@ def checkup(
 
     \b
     evenkeel checkup mydata.npz         what 'evenkeel train mydata.npz' would train
+    evenkeel checkup data.csv --target price
     evenkeel checkup runs/digits        a run's network on its data
     """
     import json
 
     from evenkeel import runs
 
-    result = runs.checkup(what, task, Settings(**options))
+    target, drop = options.pop("target"), options.pop("drop")
+    result = runs.checkup(what, task, _settings(options), target, drop)
     if html is not None:
         result.to_html(html)
     if as_json:
@@ -351,10 +376,16 @@ def list_datasets() -> None:
         click.echo(f"{entry.name:15} {entry.description}  [{state}]")
 
 
-def _load_data(source: str, task: Any, seed: int) -> Any:
+def _load_data(*arguments: Any) -> Any:
     from evenkeel.datasets.sources import load_data
 
-    return load_data(source, task, seed)
+    return load_data(*arguments)
+
+
+def _settings(options: dict[str, Any]) -> Settings:
+    hidden = options.get("hidden")
+    options["hidden"] = None if hidden is None else _units(hidden)
+    return Settings(**options)
 
 
 def _units(text: str) -> tuple[int, ...]:
@@ -371,18 +402,12 @@ def _verbose() -> int:
     return 1 if sys.stdout.isatty() else 2
 
 
-def _introduce(data: Any, settings: Any) -> None:
+def _introduce(data: Any) -> None:
     goal = f"{data.classes} classes" if data.classes else "regression"
     shape = " x ".join(str(n) for n in data.x_train.shape[1:])
     click.echo(
         f"{data.name}: {len(data.x_train):,} training rows of {shape}, {len(data.x_test):,} test "
         f"rows, {goal}."
-    )
-    hidden = "-".join(str(units) for units in settings.hidden)
-    click.echo(
-        f"Network: {hidden} {settings.activation}, dropout {settings.dropout:g}, "
-        f"{settings.optimizer}, at most {settings.epochs} epochs of batches of "
-        f"{settings.batch_size}."
     )
 
 

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from evenkeel.errors import InvalidArgumentError, explain, nearest, number_in
 from evenkeel.network import Array
@@ -123,18 +124,41 @@ class Loss:
 
 @registry.register("mse")
 class MeanSquaredError(Loss):
-    """The mean over the outputs of (y - ŷ)².
+    """The mean over the outputs of ((y - ŷ)/s)².
+
+    With the standard deviation of the targets as s, a network that answers in raw units, 250,000
+    say, is trained as if on standardized targets: gradients are of size 1, and a loss of 1 is that
+    of always answering the mean.
+
+    Args:
+        scale: The s, above 0, in the targets' unit: a number, or one for each output; 1 when None,
+            as in Keras, which has no scale.
+        **kwargs: `name`.
 
     Example:
         >>> float(MeanSquaredError()([[0.0], [2.0]], [[1.0], [2.0]]))
         0.5
+        >>> float(MeanSquaredError(scale=100.0)([[300.0]], [[500.0]]))
+        4.0
     """
 
     target_kind = "numbers"
+    _settings = ("scale",)
+
+    def __init__(self, *, scale: Any = None, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.scale = None if scale is None else _scale(scale)
 
     def values(self, y_true: Array, y_pred: Array, noted: Any = None) -> Array:
         """Returns the mean squared difference of each row."""
-        return jnp.mean(jnp.square(_numbers(y_true, y_pred) - y_pred), axis=-1)
+        error = _numbers(y_true, y_pred) - y_pred
+        if self.scale is not None:
+            scale = jnp.asarray(self.scale, error.dtype)
+            error = error / scale.reshape((1,) * (error.ndim - 1) + (-1,))
+        return jnp.mean(jnp.square(error), axis=-1)
+
+    def __repr__(self) -> str:
+        return "MeanSquaredError()" if self.scale is None else super().__repr__()
 
 
 @registry.register("mae")
@@ -298,6 +322,19 @@ def one_hot_mask(labels: Array, y_pred: Array) -> Array:
         labels = labels[..., 0]
     classes = jax.lax.broadcasted_iota(jnp.int32, y_pred.shape, y_pred.ndim - 1)
     return classes == labels.astype(jnp.int32)[..., None]
+
+
+def _scale(given: Any) -> Any:
+    """Checks scales and returns them as plain numbers, which a file can hold."""
+    scale = np.asarray(given, np.float64)
+    if scale.ndim > 1 or not bool(((scale > 0) & np.isfinite(scale)).all()):
+        raise InvalidArgumentError(
+            explain(
+                f"MeanSquaredError(scale): got {given!r}, expected numbers above 0.",
+                "Give the standard deviation of the targets: scale=y.std(axis=0).",
+            )
+        )
+    return scale.tolist()
 
 
 def _numbers(y_true: Array, y_pred: Array) -> Array:

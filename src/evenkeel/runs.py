@@ -12,7 +12,7 @@ import hashlib
 import json
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -20,10 +20,10 @@ from typing import Any
 
 import numpy as np
 
-from evenkeel import __version__, layers
-from evenkeel.callbacks import EarlyStopping
+from evenkeel import __version__, recipes
+from evenkeel.datasets.csv_files import Form, read_csv, read_table
 from evenkeel.datasets.registry import Dataset, Task
-from evenkeel.datasets.sources import load_data
+from evenkeel.datasets.sources import is_table, load_data
 from evenkeel.datasets.splitting import split_rows
 from evenkeel.datasets.tables import read_arrays
 from evenkeel.engine import intake
@@ -37,9 +37,9 @@ from evenkeel.errors import (
 )
 from evenkeel.examination import Checkup
 from evenkeel.examination import checkup as examined
-from evenkeel.models import Model, Sequential, load_model
-from evenkeel.optimizers import get as get_optimizer
+from evenkeel.models import Model, load_model
 from evenkeel.randomness import set_random_seed
+from evenkeel.recipes import Recipe
 from evenkeel.settings import Settings
 from evenkeel.treatment import Treatment
 from evenkeel.treatment import repair as treated
@@ -103,6 +103,52 @@ def _made(folder: Path) -> Iterator[None]:
         raise
 
 
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """What a run is about to do.
+
+    Attributes:
+        recipe: The choices, with their reasons.
+        train: The inputs and targets to learn from.
+        validation: Those by which the best epoch is told.
+    """
+
+    recipe: Recipe
+    train: tuple[np.ndarray, np.ndarray]
+    validation: tuple[np.ndarray, np.ndarray]
+
+
+def prepare(data: Dataset, settings: Settings) -> Prepared:
+    """Keeps validation rows back and has a recipe choose what was not asked for."""
+    x, y, x_valid, y_valid = split_rows(
+        data.x_train,
+        data.y_train,
+        settings.validation_fraction,
+        settings.seed,
+        by_class=data.task == "classification",
+    )
+    asked = settings.asked
+    made = _RECIPES[settings.recipe](
+        x,
+        y,
+        task=data.task,
+        inputs=None if data.pixel_range is None else "pixels",
+        classes=data.classes or None,
+        **asked,
+    )
+    for name in settings.adapt:
+        made = _ADAPTATIONS[name](made).having(**asked)
+    return Prepared(recipe=made, train=(x, y), validation=(x_valid, y_valid))
+
+
+_RECIPES = {"default": recipes.default, "self-normalizing": recipes.self_normalizing}
+_ADAPTATIONS = {
+    "sparse": recipes.sparse,
+    "low-latency": recipes.low_latency,
+    "risk-sensitive": recipes.risk_sensitive,
+}
+
+
 def train(
     data: Dataset,
     settings: Settings,
@@ -110,58 +156,67 @@ def train(
     *,
     source: str,
     verbose: Any = "auto",
+    tell: Callable[[Recipe], Any] = lambda recipe: None,
 ) -> Result:
-    """Trains a network on a data set, tests it once, and writes the run folder."""
+    """Trains a network on a data set, tests it once, and writes the run folder.
+
+    Args:
+        data: The data set.
+        settings: What was asked for; a recipe chooses the rest.
+        folder: Where the run is written.
+        source: What the data set was called.
+        verbose: As in `Model.fit`.
+        tell: Called with the recipe before the training.
+    """
     set_random_seed(settings.seed)
     intake.targets(data.y_test, len(intake.inputs(data.x_test, "test x")), "test y", "test x")
-    x, y, x_valid, y_valid = _hold_out(data, settings)
-    scale = _target_scale(y) if data.task == "regression" else (1.0, 0.0)
-    model = network_for(data, settings, x)
+    prepared = prepare(data, settings)
+    model = prepared.recipe.build()
+    tell(prepared.recipe)
     started = time.perf_counter()
     with _made(folder):
-        history = _fit(
-            model, settings, (x, _scaled(y, scale)), (x_valid, _scaled(y_valid, scale)), verbose
-        )
+        history = _fit(model, prepared, verbose)
     seconds = time.perf_counter() - started
-    if data.task == "regression":
-        model = _in_raw_units(model, scale)
     model.save(folder / MODEL_FILE)
     test = model.evaluate(data.x_test, data.y_test, verbose=0, return_dict=True)
     _write_history(folder / HISTORY_FILE, history)
     record = _record(data, settings, source, history, test, seconds)
+    record["recipe"] = prepared.recipe.to_dict()
     (folder / RUN_FILE).write_text(json.dumps(record, indent=2) + "\n")
     return Result(folder=folder, test=test, outcome=history.outcome, history=history)
 
 
-def checkup(source: str, task: Task | None, settings: Settings) -> Checkup:
+def checkup(
+    source: str,
+    task: Task | None,
+    settings: Settings,
+    target: str | None = None,
+    drop: Sequence[str] = (),
+) -> Checkup:
     """Examines what `train` would train on a data set, or the network and data of a run folder.
 
     Args:
-        source: A run folder, the name of a built-in data set, or the path of an NPZ file.
+        source: A run folder, the name of a built-in data set, or the path of a file.
         task: What is to be learned; seen from the targets when None.
         settings: How the run would train; a run folder has its own.
+        target: The column of a CSV file that is to be predicted.
+        drop: Its columns that are left out.
     """
-    folder = Path(source)
-    model = None
+    folder, model = Path(source), None
     if (folder / RUN_FILE).is_file():
         record, model = read_run(folder)
-        source, task = record["data"]["source"], record["data"]["task"]
-        plan = {name: value for name, value in record["plan"].items() if name != "hidden"}
-        settings = Settings(**plan, hidden=tuple(record["plan"]["hidden"]))
+        settings = _settings_of(record)
+        data = _data_of(record)
+    else:
+        data = load_data(source, task, settings.seed, target, drop)
     set_random_seed(settings.seed)
-    data = load_data(source, task, settings.seed)
-    x, y, x_valid, y_valid = _hold_out(data, settings)
-    if model is None:
-        scale = _target_scale(y) if data.task == "regression" else (1.0, 0.0)
-        y, y_valid = _scaled(y, scale), _scaled(y_valid, scale)
-        model = network_for(data, settings, x)
+    prepared = prepare(data, settings)
     return examined(
-        model,
-        x,
-        y,
-        validation_data=(x_valid, y_valid),
-        batch_size=settings.batch_size,
-        epochs=settings.epochs,
+        prepared.recipe.build() if model is None else model,
+        *prepared.train,
+        validation_data=prepared.validation,
+        batch_size=prepared.recipe["batch_size"],
+        epochs=prepared.recipe["epochs"],
     )
 
 
@@ -170,22 +225,20 @@ def repair(source: str, data: str | None, task: Task | None, **settings: Any) ->
 
     Args:
         source: A run folder, or a file that `model.save` wrote, with its loss and optimizer.
-        data: The name of a built-in data set, or the path of an NPZ file; that of the run when
-            None.
+        data: The name of a built-in data set, or the path of a file; that of the run when None.
         task: What is to be learned; seen from the targets, or from the run, when None.
         **settings: Arguments of `evenkeel.repair`.
 
     Raises:
         InvalidArgumentError: If there is no data, or the model was saved without its loss.
     """
-    folder, seed = Path(source), settings.get("seed", 0)
+    folder = Path(source)
     if (folder / RUN_FILE).is_file():
         record, model = read_run(folder)
-        task, seed = task or record["data"]["task"], record["seed"]
-        settings = {"batch_size": record["plan"]["batch_size"], **settings}
-        data = data or record["data"]["source"]
-    else:
-        model = load_model(folder)
+        prepared = prepare(_data_of(record, data), _settings_of(record))
+        settings = {"batch_size": prepared.recipe["batch_size"], **settings}
+        return treated(model, *prepared.train, validation_data=prepared.validation, **settings)
+    model = load_model(folder)
     if data is None:
         raise InvalidArgumentError(
             explain(
@@ -200,98 +253,38 @@ def repair(source: str, data: str | None, task: Task | None, **settings: Any) ->
                 "Compile the model and save it again: model.save(path).",
             )
         )
-    rows = load_data(data, task, seed)
+    rows = load_data(data, task, settings.get("seed", 0))
     return treated(model, rows.x_train, rows.y_train, **settings)
 
 
-def network_for(data: Dataset, settings: Settings, x: np.ndarray) -> Sequential:
-    """Builds and compiles the network for a data set: standardized inputs, a dense stack."""
-    stack: list[layers.Layer] = [layers.Flatten(input_shape=x.shape[1:])]
-    stack.append(_preprocessing(data, x))
-    for units in settings.hidden:
-        stack.append(
-            layers.Dense(units, activation=settings.activation, kernel_initializer="he_normal")
-        )
-        if settings.dropout:
-            stack.append(layers.Dropout(settings.dropout))
-    outputs = data.y_train.shape[1] if data.y_train.ndim == 2 else 1
-    last = (
-        layers.Dense(data.classes, activation="softmax")
-        if data.task == "classification"
-        else layers.Dense(outputs)
-    )
-    model = Sequential([*stack, last], name=data.name.replace("/", "-"))
-    optimizer = get_optimizer(settings.optimizer)
-    if settings.learning_rate is not None:
-        optimizer.learning_rate = settings.learning_rate
-    _compile(model, optimizer, data.task, settings.precision)
-    return model
+def _settings_of(record: dict[str, Any]) -> Settings:
+    plan = record["plan"]
+    hidden = None if plan["hidden"] is None else tuple(plan["hidden"])
+    return Settings(**{**plan, "hidden": hidden, "adapt": tuple(plan["adapt"])})
 
 
-def _compile(model: Model, optimizer: Any, task: Task, precision: Any) -> None:
-    loss, metrics = (
-        ("sparse_categorical_crossentropy", ["accuracy"])
-        if task == "classification"
-        else ("mse", ["rmse", "mae", "r2"])
-    )
-    model.compile(optimizer, loss=loss, metrics=metrics, precision=precision)
+def _data_of(record: dict[str, Any], source: str | None = None) -> Dataset:
+    """Loads the data of a run, or other data of the same form."""
+    of_run = record["data"]
+    path = Path(source or of_run["source"])
+    if of_run["form"] is None or not is_table(path) or not path.is_file():
+        return load_data(source or of_run["source"], of_run["task"], record["seed"])
+    form = Form.from_dict(of_run["form"])
+    return read_csv(path, form.target, of_run["task"], record["seed"], form=form)
 
 
-def _preprocessing(data: Dataset, x: np.ndarray) -> layers.Layer:
-    """Pixels share one unit and are divided by their range; columns are standardized apart."""
-    if data.pixel_range is not None:
-        return layers.Rescaling(1 / data.pixel_range)
-    normalization = layers.Normalization()
-    normalization.adapt(x.reshape(len(x), -1))
-    return normalization
-
-
-def _hold_out(data: Dataset, settings: Settings) -> tuple[np.ndarray, ...]:
-    return split_rows(
-        data.x_train,
-        data.y_train,
-        settings.validation_fraction,
-        settings.seed,
-        by_class=data.task == "classification",
-    )
-
-
-def _fit(model: Model, settings: Settings, train_rows: Any, held_out: Any, verbose: Any) -> History:
-    stopping = EarlyStopping(patience=settings.patience, restore_best_weights=True)
+def _fit(model: Model, prepared: Prepared, verbose: Any) -> History:
     try:
         return model.fit(
-            *train_rows,
-            batch_size=settings.batch_size,
-            epochs=settings.epochs,
-            validation_data=held_out,
-            callbacks=[stopping],
+            *prepared.train,
+            validation_data=prepared.validation,
             verbose=verbose,
+            **prepared.recipe.fit_arguments(),
         )
     except KeyboardInterrupt:
         # The weights of the last finished steps are kept; the run says how it ended.
         assert model.history is not None
         return model.history
-
-
-def _target_scale(y: np.ndarray) -> tuple[Any, Any]:
-    spread = y.std(axis=0, dtype=np.float64)
-    return np.where(spread > 0, spread, 1.0), y.mean(axis=0, dtype=np.float64)
-
-
-def _scaled(y: np.ndarray, scale: tuple[Any, Any]) -> np.ndarray:
-    return y if scale == (1.0, 0.0) else (y - scale[1]) / scale[0]
-
-
-def _in_raw_units(model: Sequential, scale: tuple[Any, Any]) -> Sequential:
-    """Returns the network with a last layer that undoes the scaling of the targets."""
-    spread, mean = np.atleast_1d(scale[0]), np.atleast_1d(scale[1])
-    undo = layers.Dense(len(spread), name="raw_units", trainable=False)
-    whole = Sequential([*model.layers, undo], name=model.name)
-    undo.set_weights([np.diag(spread), mean])
-    assert model.optimizer is not None
-    fresh = type(model.optimizer).from_config(model.optimizer.get_config())
-    _compile(whole, fresh, "regression", model.precision)
-    return whole
 
 
 def _record(
@@ -309,6 +302,7 @@ def _record(
             "source": str(Path(source).resolve()) if is_file else data.name,
             "task": data.task,
             "class_names": list(data.class_names),
+            "form": None if data.form is None else data.form.to_dict(),
             "rows": {"train": len(data.x_train), "test": len(data.x_test)},
             "fingerprint": fingerprint(data),
         },
@@ -386,7 +380,7 @@ def evaluate(folder: Path, source: str | None = None) -> dict[str, float]:
         InvalidDataError: If the run's own data has changed since.
     """
     record, model = read_run(folder)
-    data = load_data(source or record["data"]["source"], record["data"]["task"], record["seed"])
+    data = _data_of(record, source)
     if source is None and fingerprint(data) != record["data"]["fingerprint"]:
         raise InvalidDataError(
             explain(
@@ -429,8 +423,36 @@ class Predictions:
 
 
 def predict(folder: Path, file: Path) -> Predictions:
-    """Applies a run's saved model to the `x` of an NPZ file; with `y` in it, scores it too."""
+    """Applies a run's saved model to the rows of a file; where it has targets, scores them too.
+
+    Args:
+        folder: The run folder.
+        file: An NPZ file with `x`, or a CSV file with the columns of the training.
+    """
     record, model = read_run(folder)
+    x, y = _rows_of(record, file)
+    outputs = model.predict(x)
+    scores = None if y is None else model.evaluate(x, y, verbose=0, return_dict=True)
+    return Predictions(
+        outputs=outputs,
+        classes=_classes_of(outputs) if record["data"]["task"] == "classification" else None,
+        scores=scores,
+    )
+
+
+def _classes_of(outputs: np.ndarray) -> np.ndarray:
+    """Returns the most probable class of each row; a single output is that of class 1."""
+    if outputs.shape[1] == 1:
+        return (outputs[:, 0] > 0.5).astype(np.int64)
+    return outputs.argmax(axis=-1)
+
+
+def _rows_of(record: dict[str, Any], file: Path) -> tuple[np.ndarray, np.ndarray | None]:
+    """Reads inputs, and targets if there are any."""
+    if record["data"]["form"] is not None and is_table(file):
+        form, table = Form.from_dict(record["data"]["form"]), _table_of(file)
+        y = form.targets(table[form.target], str(file)) if form.target in table else None
+        return form.inputs(table, str(file)), y
     arrays = read_arrays(file)
     if "x" not in arrays:
         raise InvalidDataError(
@@ -439,13 +461,10 @@ def predict(folder: Path, file: Path) -> Predictions:
                 "Write the file with np.savez(path, x=x).",
             )
         )
-    outputs = model.predict(arrays["x"])
-    is_classes = record["data"]["task"] == "classification"
-    scores = None
-    if "y" in arrays:
-        scores = model.evaluate(arrays["x"], arrays["y"], verbose=0, return_dict=True)
-    return Predictions(
-        outputs=outputs,
-        classes=outputs.argmax(axis=-1) if is_classes else None,
-        scores=scores,
-    )
+    return arrays["x"], arrays.get("y")
+
+
+def _table_of(file: Path) -> dict[str, list[str]]:
+    if not file.is_file():
+        raise InvalidArgumentError(explain(f"There is no file {file}.", "Give a CSV file."))
+    return read_table(file)

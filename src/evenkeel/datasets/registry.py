@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from evenkeel.errors import InvalidArgumentError, explain, nearest
+
+if TYPE_CHECKING:
+    from evenkeel.datasets.csv_files import Form
 
 Task = Literal["classification", "regression"]
 
@@ -27,6 +30,7 @@ class Dataset:
         class_names: The classes' names by number; empty where they have none.
         pixel_range: The largest value a pixel can have, if the inputs are pixels; None for a
             table, whose columns have units of their own.
+        form: How lines of a CSV file become rows; None for other sources.
 
     Example:
         >>> load("digits").classes
@@ -41,6 +45,7 @@ class Dataset:
     y_test: np.ndarray
     class_names: tuple[str, ...] = ()
     pixel_range: float | None = None
+    form: Form | None = None
 
     @property
     def classes(self) -> int:

@@ -11,7 +11,7 @@ from evenkeel.datasets.registry import Dataset, Task
 from evenkeel.datasets.splitting import split_rows
 from evenkeel.errors import InvalidArgumentError, InvalidDataError, explain, nearest
 
-_TEST_FRACTION = 0.2
+TEST_FRACTION = 0.2
 # Whole numbers with at most this many different values are taken to be classes.
 _MOST_CLASSES = 100
 
@@ -75,7 +75,7 @@ def read_npz(path: Path, task: Task | None = None, seed: int = 0) -> Dataset:
             )
         )
     _refuse_unfit_test(path, arrays, x)
-    task = task or _task_of(y)
+    task = task or task_of(y)
     if task == "classification":
         _refuse_no_classes(path, y)
         y = y.astype(np.int64)
@@ -100,7 +100,7 @@ def _split(
         is_test = np.zeros(len(x), bool)
         is_test[_test_rows(arrays)] = True
         return x[~is_test], y[~is_test], x[is_test], y[is_test]
-    return split_rows(x, y, _TEST_FRACTION, seed, by_class=task == "classification")
+    return split_rows(x, y, TEST_FRACTION, seed, by_class=task == "classification")
 
 
 def _test_rows(arrays: dict[str, np.ndarray]) -> np.ndarray:
@@ -142,7 +142,13 @@ def _flat_targets(y: np.ndarray) -> np.ndarray:
     return y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
 
 
-def _task_of(y: np.ndarray) -> Task:
+def task_of(y: np.ndarray) -> Task:
+    """Returns what is to be learned from targets, as far as their form says it.
+
+    Example:
+        >>> task_of(np.array([0, 1, 2])), task_of(np.array([0.5, 1.0]))
+        ('classification', 'regression')
+    """
     if y.ndim != 1 or y.dtype.kind not in "iub":
         return "regression"
     values = np.unique(y)

@@ -131,13 +131,15 @@ class _Bench:
 
     Attributes:
         plan: What a step does, the rate being handed in.
-        feed: The training rows.
+        train: The training rows.
+        feed: The same, in batches.
         start: The loss of the held-out rows before.
     """
 
     def __init__(self, model: Any, train: Batch, held_out: Batch, batch_size: int, seed: int):
         self._programs = Programs(plan_without_schedule(model))
         self.plan = self._programs.plan
+        self.train = train
         self.feed = ArrayFeed(train, batch_size, shuffle_seed=seed)
         self._seed = seed
         self._held_out = jax.device_put(held_out)
@@ -279,8 +281,7 @@ def _constant_loss(plan: Plan, data: Batch) -> float | None:
 
 def _one_batch(bench: _Bench, declared: _Run, best: _Run) -> OneBatch | None:
     """Trains on a few rows at the declared rate and at the best one; keeps the better."""
-    data = bench.feed.sample()
-    heads = bench.plan.heads
+    data, heads = bench.train, bench.plan.heads
     if len(heads) != 1 or heads[0].loss is None or heads[0].loss.target_kind is None:
         return None
     target = np.asarray(data.y)

@@ -41,7 +41,8 @@ class InputMoments:
         rows: How many rows were looked at.
         mean: The mean of each feature.
         deviation: The standard deviation of each.
-        zeros: The fraction of zeros of each.
+        zeros: The fraction of zeros of each, as it was given: scaling and shifting changes nothing
+            about a feature that rests in most rows.
         low: The smallest value of each.
         high: The largest value of each.
     """
@@ -253,7 +254,6 @@ def _scaled(given: InputMoments, layer: LayerRecord) -> InputMoments | None:
         given,
         mean=a * given.mean + b,
         deviation=np.abs(a) * given.deviation,
-        zeros=np.where(b == 0, given.zeros, 0.0),
         low=ends.min(axis=0),
         high=ends.max(axis=0),
     )
