@@ -19,6 +19,8 @@ class History:
         telemetry: The samples taken inside the run, in order; empty unless asked for.
         compilations: The programs that were compiled for the run, each with its seconds and
             whether it came from the cache; empty where an earlier run had compiled them.
+        breaks: Where the run stopped being finite, and what was done about it; mostly empty.
+        findings: What the doctor found before and during the run, the worst cause first.
         model: The model that was trained.
     """
 
@@ -29,6 +31,8 @@ class History:
         self.outcome = Outcome.COMPLETED
         self.telemetry: list[Any] = []
         self.compilations: list[Compilation] = []
+        self.breaks: list[Any] = []
+        self.findings: tuple[Any, ...] = ()
         self.model = model
 
     def append(self, epoch: int, logs: dict[str, float]) -> None:

@@ -28,6 +28,7 @@ from evenkeel.engine.hooks import CallbackList
 from evenkeel.engine.objective import PENALTY, Head, named_metrics, targets_of
 from evenkeel.engine.plan import Plan
 from evenkeel.engine.predict import draws_randomness, forward_program, predict
+from evenkeel.engine.recovery import Policy, policy_of
 from evenkeel.engine.step import Batch
 from evenkeel.engine.telemetry import LEVELS, Level
 from evenkeel.errors import (
@@ -353,6 +354,7 @@ class Model(Layer):
         validation_steps: int | None = None,
         validation_batch_size: int | None = None,
         validation_freq: int = 1,
+        if_not_finite: Policy = "continue",
     ) -> History:
         """Trains for a number of epochs.
 
@@ -375,6 +377,11 @@ class Model(Layer):
             validation_steps: With an iterable as validation data, how many batches are used.
             validation_batch_size: Rows at a time in validation.
             validation_freq: Validate every so many epochs.
+            if_not_finite: What to do when the loss or a weight becomes infinite or not a number.
+                The weights always go back to where the epoch began, and `history.breaks` says in
+                which batch and layer it broke. "continue" then lowers the rate to a tenth and
+                takes the epoch again, five times at most and only where a lower rate can help;
+                "stop" ends the run with a warning; "raise" ends it with an error.
 
         Returns:
             The history: one float an epoch for the loss and each metric, and how the run ended.
@@ -383,6 +390,7 @@ class Model(Layer):
             NotCompiledError: If `compile` was not called.
             InvalidDataError: If the data does not fit; the model is left as it was.
             InvalidArgumentError: If an argument is impossible.
+            NotFiniteError: If the run broke, and `if_not_finite` is "raise".
         """
         self._require_compiled("fit")
         assert self.optimizer is not None
@@ -390,6 +398,7 @@ class Model(Layer):
         initial_epoch = integer_at_least(0, "fit(initial_epoch)", initial_epoch)
         validation_freq = positive_integer("fit(validation_freq)", validation_freq)
         rows_a_step = rows_at_a_time("fit(batch_size)", batch_size, 32)
+        if_not_finite = policy_of("fit(if_not_finite)", if_not_finite)
         display = display_for(verbose)
         reader = Reader(self)
         with self.left_as_it_was():
@@ -433,6 +442,7 @@ class Model(Layer):
             key=random_key(next_seed()),
             telemetry=self._telemetry,
             should_stop=lambda: self.stop_training,
+            if_not_finite=if_not_finite,
             beside=once.begin,
         )
         run.go()
