@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from evenkeel.doctor.course import Course
+
 # Layers that pass on what comes in, each element at its place or at another.
 PASSING = frozenset(
     {"InputLayer", "Flatten", "Reshape", "Permute", "Identity", "RepeatVector", "ZeroPadding2D"}
@@ -292,6 +294,7 @@ class Patient:
         inputs: The rows of each input.
         targets: The targets of each head.
         missing: What is not known about it, and why, by the name of the attribute.
+        course: How a run went; None where it has not run.
 
     Example:
         >>> dense = LayerRecord(name="dense", kinds=("Dense",))
@@ -307,6 +310,7 @@ class Patient:
     inputs: tuple[InputData, ...] = ()
     targets: tuple[TargetData, ...] = ()
     missing: Mapping[str, str] = field(default_factory=dict)
+    course: Course | None = None
 
     def __post_init__(self) -> None:
         if self.layers is not None:

@@ -8,7 +8,7 @@ it asks for, no program can do.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from evenkeel.doctor.finding import Finding
@@ -48,8 +48,10 @@ class Remedy:
         return self.change is None
 
     def apply(self, patient: Patient, finding: Finding) -> Patient:
-        """Returns the patient after the treatment; advice changes nothing."""
-        return patient if self.change is None else self.change(patient, finding)
+        """Returns the patient treated, which then has not run yet; advice changes nothing."""
+        if self.change is None:
+            return patient
+        return replace(self.change(patient, finding), course=None)
 
     def to_type(self, patient: Patient, finding: Finding) -> str:
         """Returns what a user would type."""

@@ -155,6 +155,14 @@ class CallbackList:
         """The names of the callbacks that listen to single batches of an evaluation."""
         return self._writers_of(TEST_BATCH_HOOKS)
 
+    def add(self, callback: Any) -> None:
+        """Adds one behind the others, which is told of the run by other means."""
+        self.callbacks.append(callback)
+
+    def listens_to(self, hook: str) -> bool:
+        """Whether any callback has written a hook."""
+        return bool(self._writers_of([hook]))
+
     def _writers_of(self, hooks: Iterable[str]) -> list[str]:
         return [
             type(callback).__name__
