@@ -1,7 +1,8 @@
 """Runs: a data set, a network and a seed in; a folder with everything about it out.
 
 This is what the command line does, as functions: `train` writes a run folder, `evaluate` and
-`predict` read one. A folder holds `model.safetensors`, `history.csv` and `run.json`.
+`predict` read one. A folder holds `model.safetensors`, `history.csv`, `run.json` and
+`report.html`.
 """
 
 from __future__ import annotations
@@ -40,9 +41,11 @@ from evenkeel.examination import checkup as examined
 from evenkeel.models import Model, Sequential, load_model
 from evenkeel.optimizers import get as get_optimizer
 from evenkeel.randomness import set_random_seed
+from evenkeel.report.run import page_of_run
 from evenkeel.settings import Settings
 
 MODEL_FILE, HISTORY_FILE, RUN_FILE = "model.safetensors", "history.csv", "run.json"
+REPORT_FILE = "report.html"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,6 +131,7 @@ def train(
     _write_history(folder / HISTORY_FILE, history)
     record = _record(data, settings, source, history, test, seconds)
     (folder / RUN_FILE).write_text(json.dumps(record, indent=2) + "\n")
+    _write_report(folder / REPORT_FILE, record, history)
     return Result(folder=folder, test=test, outcome=history.outcome, history=history)
 
 
@@ -283,6 +287,8 @@ def _record(
         "seconds": round(seconds, 3),
         "validation": best_epoch(history),
         "test": test,
+        "findings": [] if history.checkup is None else history.checkup.to_dict()["findings"],
+        "breaks": [broken.to_dict() for broken in history.breaks],
     }
 
 
@@ -312,6 +318,12 @@ def _write_history(path: Path, history: History) -> None:
         for row, epoch in enumerate(history.epoch):
             values = [v[row] if row < len(v) else "" for v in history.history.values()]
             writer.writerow([epoch + 1, *values])
+
+
+def _write_report(path: Path, record: dict[str, Any], history: History) -> None:
+    checkup = None if history.checkup is None else history.checkup.to_dict()
+    breaks = [broken.sentence for broken in history.breaks]
+    path.write_text(page_of_run(record, history.history, checkup, breaks), encoding="utf-8")
 
 
 def read_run(folder: Path) -> tuple[dict[str, Any], Any]:

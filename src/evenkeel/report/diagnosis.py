@@ -113,24 +113,25 @@ def text_of(checkup: dict[str, Any], width: int = _WIDTH) -> str:
 
 
 @cache
-def _environment() -> Environment:
-    environment = Environment(
+def environment() -> Environment:
+    """The templates of all pages."""
+    made = Environment(
         loader=PackageLoader("evenkeel.report"),
         autoescape=select_autoescape(default=True),
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["number"] = number_of
-    return environment
+    made.filters["number"] = number_of
+    return made
 
 
 def fragment_of(checkup: dict[str, Any]) -> str:
     """Returns a checkup as HTML to stand inside a page, such as a notebook's."""
-    template = _environment().get_template("checkup.html")
+    template = environment().get_template("checkup.html")
     return template.render(checkup=checkup, counts=counts_of(checkup))
 
 
 def page_of(checkup: dict[str, Any]) -> str:
     """Returns a checkup as a whole HTML page, which loads nothing from elsewhere."""
-    template = _environment().get_template("page.html")
+    template = environment().get_template("page.html")
     return template.render(title=f"Checkup of {checkup['model']}", body=fragment_of(checkup))
