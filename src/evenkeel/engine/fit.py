@@ -410,7 +410,11 @@ class Run:
         """The learning rate at a stretch of the epoch that began with a step."""
         optimizer = self.programs.plan.optimizer
         assert optimizer is not None
-        return float(optimizer.rate_at(jnp.asarray(step + moment.first, jnp.int32), self._factor))
+        return float(
+            optimizer.rate_at(
+                jnp.asarray(step + moment.first, jnp.int32), jnp.asarray(self._factor)
+            )
+        )
 
     def _go_back(self, before: State, step: int) -> None:
         self.programs.plan.write_state(before, step)
