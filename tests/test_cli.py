@@ -56,7 +56,7 @@ class TestTrain:
     @pytest.mark.parametrize("name", ["classes", "numbers"])
     def test_the_folder_holds_model_history_and_record(self, place, name):
         files = {path.name for path in (place / name).iterdir()}
-        assert files == {"model.safetensors", "history.csv", "run.json"}
+        assert files == {"model.safetensors", "history.csv", "run.json", "report.html"}
 
     @pytest.mark.parametrize(
         ("name", "task", "scores"),

@@ -416,6 +416,9 @@ def _conclude(result: Any) -> None:
 
     if not result.outcome.is_well:
         click.echo(result.outcome.sentence, err=True)
+    codes = [finding.code for finding in result.history.findings]
+    if codes:
+        click.echo(f"Found: {', '.join(codes)}; report.html in the run folder says more.")
     click.echo(f"Test: {_scores(result.test)}")
     click.echo(f"Run folder: {result.folder}")
     if result.outcome is Outcome.INTERRUPTED:

@@ -1,7 +1,8 @@
 """Runs: a data set, a network and a seed in; a folder with everything about it out.
 
 This is what the command line does, as functions: `train` writes a run folder, `evaluate` and
-`predict` read one. A folder holds `model.safetensors`, `history.csv` and `run.json`.
+`predict` read one. A folder holds `model.safetensors`, `history.csv`, `run.json` and
+`report.html`.
 """
 
 from __future__ import annotations
@@ -40,11 +41,13 @@ from evenkeel.examination import checkup as examined
 from evenkeel.models import Model, load_model
 from evenkeel.randomness import set_random_seed
 from evenkeel.recipes import Recipe
+from evenkeel.report.run import page_of_run
 from evenkeel.settings import Settings
 from evenkeel.treatment import Treatment
 from evenkeel.treatment import repair as treated
 
 MODEL_FILE, HISTORY_FILE, RUN_FILE = "model.safetensors", "history.csv", "run.json"
+REPORT_FILE = "report.html"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,6 +186,7 @@ def train(
     record = _record(data, settings, source, history, test, seconds)
     record["recipe"] = prepared.recipe.to_dict()
     (folder / RUN_FILE).write_text(json.dumps(record, indent=2) + "\n")
+    _write_report(folder / REPORT_FILE, record, history)
     return Result(folder=folder, test=test, outcome=history.outcome, history=history)
 
 
@@ -318,6 +322,8 @@ def _record(
         "seconds": round(seconds, 3),
         "validation": best_epoch(history),
         "test": test,
+        "findings": [] if history.checkup is None else history.checkup.to_dict()["findings"],
+        "breaks": [broken.to_dict() for broken in history.breaks],
     }
 
 
@@ -347,6 +353,12 @@ def _write_history(path: Path, history: History) -> None:
         for row, epoch in enumerate(history.epoch):
             values = [v[row] if row < len(v) else "" for v in history.history.values()]
             writer.writerow([epoch + 1, *values])
+
+
+def _write_report(path: Path, record: dict[str, Any], history: History) -> None:
+    checkup = None if history.checkup is None else history.checkup.to_dict()
+    breaks = [broken.sentence for broken in history.breaks]
+    path.write_text(page_of_run(record, history.history, checkup, breaks), encoding="utf-8")
 
 
 def read_run(folder: Path) -> tuple[dict[str, Any], Any]:

@@ -170,7 +170,7 @@ class TestEarlyStopping:
         with pytest.warns(EvenkeelWarning) as caught:
             linear(ek.optimizers.SGD(1e25)).fit(
                 x, x[:, 0], batch_size=2, validation_data=(x, x[:, 0]),
-                callbacks=[EarlyStopping()], verbose=0,
+                callbacks=[EarlyStopping()], verbose=0, if_not_finite="stop",
             )  # fmt: skip
         assert len(caught) == 1
         assert "learning rate" in str(caught[0].message)

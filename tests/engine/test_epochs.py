@@ -577,7 +577,7 @@ class TestEndings:
         model = linear(optimizer=SGD(3e38))
         start = model.get_weights()
         with pytest.warns(EvenkeelWarning):
-            history = model.fit(*data, batch_size=ROWS, epochs=1, verbose=0)
+            history = model.fit(*data, batch_size=ROWS, epochs=1, verbose=0, if_not_finite="stop")
         assert history.outcome is Outcome.NOT_FINITE
         assert all((a == b).all() for a, b in zip(model.get_weights(), start, strict=True))
 

@@ -12,11 +12,12 @@ from evenkeel.doctor.causes import EXPLAINS
 from evenkeel.doctor.finding import SEVERITIES
 from evenkeel.doctor.pages import SECTIONS
 from evenkeel.doctor.remedies import REMEDIES
-from evenkeel.doctor.rules import RULES
+from evenkeel.doctor.rules import RULES, RUN_RULES, STATIC_RULES
 from evenkeel.doctor.statistics import STATISTICS
 from evenkeel.doctor.vocabulary import CODES, FAMILIES
-from tests.doctor.patients import CASES
+from tests.doctor import courses, patients
 
+CASES = (*patients.CASES, *courses.CASES)
 every_rule = pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.code)
 every_case = pytest.mark.parametrize("case", CASES, ids=str)
 
@@ -70,13 +71,19 @@ def test_has_a_patient(rule):
     assert rule.code in {case.code for case in CASES}
 
 
-def test_no_two_rules_share_a_code():
-    assert len({rule.code for rule in RULES}) == len(RULES)
+def test_rules_that_share_a_code_judge_by_different_numbers():
+    """One may look at a probe and one at the run; two of the same would say everything twice."""
+    assert len({(rule.code, rule.requires()) for rule in RULES}) == len(RULES)
 
 
 @pytest.mark.parametrize("family", ["data", "structure", "signal", "units"])
 def test_every_code_of_a_family_that_needs_no_whole_run_has_a_rule(family):
-    assert set(FAMILIES[family]) <= {rule.code for rule in RULES}
+    assert set(FAMILIES[family]) <= {rule.code for rule in STATIC_RULES}
+
+
+def test_every_code_that_a_run_shows_has_a_rule():
+    shown = {*FAMILIES["steps"], *FAMILIES["generalization"], *FAMILIES["numerics"]}
+    assert {rule.code for rule in RUN_RULES} == shown
 
 
 def test_every_remedy_is_named_by_a_rule():

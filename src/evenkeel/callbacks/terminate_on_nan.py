@@ -13,10 +13,11 @@ class TerminateOnNaN(Callback):
     """Ends a run when its loss becomes infinite or not a number, and can make it an error.
 
     The engine itself looks after every stretch of steps: where the loss or a weight is not
-    finite, it ends the epoch, puts the weights back to those the epoch began with, and says so
-    in a warning and in `history.outcome`. What this callback adds is the step at which it was
-    seen, `model.stop_training`, and, with `raise_error=True`, an error instead of a return. The
-    error comes once the weights have been put back, so that the model it leaves can be used.
+    finite, it puts the weights back to those the epoch began with, and takes the epoch again with
+    a lower rate. This callback ends the run instead, with `model.stop_training`, and says at
+    which step it was seen; with `raise_error=True` it is an error instead of a return. The error
+    comes once the weights have been put back, so that the model it leaves can be used.
+    `fit(if_not_finite="stop")` and `"raise"` do the same without a callback.
 
     It looks when the engine does, a few times a second, not after every batch: listening to
     single batches would slow the run down. In a second `fit` it starts afresh.
@@ -56,6 +57,11 @@ class TerminateOnNaN(Callback):
         """Looks at the loss so far."""
         self._step = step
         self._look(logs)
+
+    def on_not_finite(self, epoch: int, logs: Logs | None = None) -> None:
+        """Ends the run, also where only a weight is not finite."""
+        self._look(logs)
+        self.model.stop_training = True
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Looks at the loss of the epoch."""

@@ -97,6 +97,17 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
     "dropout-misplaced": ("underfitting", "batchnorm-gap", "loss-not-decreasing"),
     "batchnorm-horizon": ("batchnorm-gap",),
     "max-norm-axis": ("underfitting", "regularization-too-strong"),
+    "learning-rate-too-high": (
+        *("oscillating-loss", "dead-units", "batchnorm-gap"),
+        *_BLOWN_UP,
+        *_NO_LEARNING,
+    ),
+    "learning-rate-too-low": _NO_LEARNING,
+    "loss-not-decreasing": ("underfitting", "slow-convergence"),
+    "slow-convergence": ("underfitting",),
+    "diverging": ("oscillating-loss", "overfitting", "underfitting"),
+    "regularization-too-strong": _NO_LEARNING,
+    "batchnorm-gap": ("oscillating-loss", "overfitting"),
     "schedule-horizon": ("slow-convergence", "learning-rate-too-low", "oscillating-loss"),
 }
 

@@ -10,7 +10,7 @@ from evenkeel.doctor.causes import by_cause
 from evenkeel.doctor.finding import Finding
 from evenkeel.doctor.patient import Patient
 from evenkeel.doctor.rule import Rule, Verdict
-from evenkeel.doctor.rules import RULES
+from evenkeel.doctor.rules import RULES, STATIC_RULES
 from evenkeel.doctor.statistics import Numbers
 
 
@@ -43,14 +43,14 @@ class Diagnosis:
 
 def diagnose(
     patient: Patient,
-    rules: Iterable[Rule] = RULES,
+    rules: Iterable[Rule] | None = None,
     numbers: Mapping[str, Any] | None = None,
 ) -> Diagnosis:
     """Asks every rule about a patient.
 
     Args:
         patient: Whom to look at.
-        rules: The rules to ask.
+        rules: The rules to ask; when None all, or without those of a run where there was none.
         numbers: Numbers by name; those of the patient when None.
 
     Returns:
@@ -62,6 +62,8 @@ def diagnose(
         >>> [finding.code for finding in diagnose(Patient(parts=(drop,))).findings]
         ['dropout-too-high']
     """
+    if rules is None:
+        rules = STATIC_RULES if patient.course is None else RULES
     known = Numbers(patient) if numbers is None else numbers
     verdicts = tuple(rule.judge(known) for rule in rules)
     found = [finding for verdict in verdicts for finding in verdict.findings]

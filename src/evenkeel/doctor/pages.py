@@ -77,8 +77,8 @@ def explain(code: str) -> Page:
         A bias that a batch normalization takes away again.
     """
     wanted = str(code).strip().lower().replace("_", "-").replace(" ", "-")
-    rule = next((rule for rule in RULES if rule.code == wanted), None)
-    if rule is None:
+    rules = [rule for rule in RULES if rule.code == wanted]
+    if not rules:
         codes = [rule.code for rule in RULES]
         found = (
             f"explain: no rule judges {wanted!r} yet; it belongs to the family "
@@ -87,11 +87,29 @@ def explain(code: str) -> Page:
             else f"explain: there is no code {code!r}."
         )
         raise InvalidArgumentError(refusal(found, nearest(wanted, codes)))
-    return page_of(rule)
+    return page_of(*rules)
 
 
-def page_of(rule: Any) -> Page:
-    """Returns the page of a rule."""
+def page_of(*rules: Any) -> Page:
+    """Returns the page of one rule, or of several that judge one code by different numbers."""
+    written = [_sections_of(rule) for rule in rules]
+    return Page(
+        code=rules[0].code,
+        family=family_of(rules[0].code),
+        title=inspect.getdoc(type(rules[0])) or "",
+        sections={
+            name: "\n\n".join(dict.fromkeys(sections[name] for sections in written))
+            for name in written[0]
+        },
+        remedies={
+            name: f"{REMEDIES[name].does} ({REMEDIES[name].safety})"
+            for rule in rules
+            for name in (*rule.remedies, *rule.eases)
+        },
+    )
+
+
+def _sections_of(rule: Any) -> dict[str, str]:
     sections: dict[str, list[str]] = {}
     for line in (inspect.getdoc(rule.check) or "").splitlines():
         heading = line.rstrip().removesuffix(":")
@@ -99,13 +117,4 @@ def page_of(rule: Any) -> Page:
             sections[heading] = []
         elif sections:
             list(sections.values())[-1].append(line.strip())
-    return Page(
-        code=rule.code,
-        family=family_of(rule.code),
-        title=inspect.getdoc(type(rule)) or "",
-        sections={name: "\n".join(text).strip() for name, text in sections.items()},
-        remedies={
-            name: f"{REMEDIES[name].does} ({REMEDIES[name].safety})"
-            for name in (*rule.remedies, *rule.eases)
-        },
-    )
+    return {name: "\n".join(text).strip() for name, text in sections.items()}

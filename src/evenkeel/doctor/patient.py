@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from evenkeel.doctor.course import Course
 from evenkeel.doctor.probe import Probe
 from evenkeel.doctor.signal import Signal
 
@@ -297,6 +298,7 @@ class Patient:
         signal: What one pass through the network showed; None if none was run.
         probe: What short trainings of copies showed; None if none were done.
         missing: What is not known about it, and why, by the name of the attribute.
+        course: How a run went; None where it has not run.
 
     Example:
         >>> dense = LayerRecord(name="dense", kinds=("Dense",))
@@ -314,6 +316,7 @@ class Patient:
     signal: Signal | None = None
     probe: Probe | None = None
     missing: Mapping[str, str] = field(default_factory=dict)
+    course: Course | None = None
 
     def __post_init__(self) -> None:
         if self.layers is not None:
@@ -329,8 +332,8 @@ class Patient:
         return next((layer for layer in self.parts if layer.name == name), None)
 
     def unmeasured(self) -> Patient:
-        """Returns the patient without what was measured, as after a change of the network."""
-        return replace(self, signal=None, probe=None)
+        """Returns the patient without what running it showed, as after a change of the network."""
+        return replace(self, signal=None, probe=None, course=None)
 
     def changing(self, names: Sequence[str], change: Callable[[LayerRecord], Any]) -> Patient:
         """Returns the patient with some layers replaced by what a function makes of them."""

@@ -50,7 +50,8 @@ class Remedy:
     def apply(self, patient: Patient, finding: Finding) -> Patient:
         """Returns the patient after the treatment; advice changes nothing.
 
-        What was measured before says nothing of the patient afterwards, and is left out.
+        What was measured before, and how a run went, says nothing of the patient afterwards, and is
+        left out.
         """
         return patient if self.change is None else self.change(patient, finding).unmeasured()
 

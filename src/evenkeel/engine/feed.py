@@ -53,6 +53,16 @@ class Feed(Protocol):
         """The number of rows in a batch, if all have as many."""
         ...
 
+    @property
+    def is_repeatable(self) -> bool:
+        """Whether an epoch has the same batches each time it is asked for."""
+        ...
+
+    @property
+    def is_used_up(self) -> bool:
+        """Whether no further epoch can be had."""
+        ...
+
     def epoch(self, epoch: int) -> Iterator[Segment]:
         """Yields the segments of one epoch, in order."""
         ...
@@ -77,6 +87,9 @@ class ArrayFeed:
         batch_size: Rows a batch; the last batch holds what remains.
         shuffle_seed: The seed of the order; None keeps the rows in order.
     """
+
+    is_repeatable = True
+    is_used_up = False
 
     def __init__(self, data: Batch, batch_size: int, shuffle_seed: int | None = None):
         self._data = on_device(data)
@@ -123,6 +136,8 @@ class StreamFeed:
         name: What the user calls it.
     """
 
+    is_repeatable = False
+
     def __init__(
         self,
         batches: Iterable[Any],
@@ -139,6 +154,11 @@ class StreamFeed:
         self._sample: Batch | None = None
         self.steps = steps if steps is not None else _length_of(batches)
         self.batch_size = None
+
+    @property
+    def is_used_up(self) -> bool:
+        """Whether it is a generator that was to be read to its end in one epoch."""
+        return self._limit is None and hasattr(self._batches, "__next__")
 
     def epoch(self, epoch: int) -> Iterator[Segment]:
         """Yields runs of equally shaped batches."""

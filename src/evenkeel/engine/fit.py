@@ -12,10 +12,11 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from evenkeel.engine.compilation import Program, recorded
@@ -31,13 +32,24 @@ from evenkeel.engine.epoch import (
 from evenkeel.engine.feed import Feed, Segment
 from evenkeel.engine.history import History
 from evenkeel.engine.hooks import CallbackList, Logs
+from evenkeel.engine.inspection import Inspection
 from evenkeel.engine.objective import PENALTY, named_metrics
 from evenkeel.engine.outcome import Outcome
 from evenkeel.engine.plan import Plan
+from evenkeel.engine.recovery import (
+    LOWERED_BY,
+    MOST_BREAKS,
+    Brake,
+    Break,
+    Examiner,
+    Moment,
+    Policy,
+    numbered,
+)
 from evenkeel.engine.state import State
 from evenkeel.engine.step import Batch, Sums, no_sums
 from evenkeel.engine.telemetry import Level, Look, next_sample
-from evenkeel.errors import EvenkeelWarning
+from evenkeel.errors import EvenkeelWarning, NotFiniteError
 from evenkeel.network import Array, copied
 
 # Control comes back to Python about this often: often enough for a smooth display and a quick
@@ -71,6 +83,11 @@ class Programs:
     def look(self, level: Level) -> Look:
         """What looks inside at a level, and reads what it saw."""
         return self._once(f"look {level}", lambda: Look(self.plan, level))
+
+    @property
+    def inspection(self) -> Inspection:
+        """What says where a step is not finite."""
+        return self._once("inspection", lambda: Inspection(self.plan))
 
     def _once(self, name: str, make: Callable[[], Any]) -> Any:
         if name not in self._made:
@@ -137,6 +154,7 @@ class Run:
         key: The random key of the run.
         telemetry: How closely to look inside.
         should_stop: Whether a callback asked to stop.
+        if_not_finite: What to do when the loss or a weight is no longer finite.
         is_whole: Whether the run ends here, so that the optimizer hands over what it averaged;
             False for a single batch of a loop that others run.
         beside: Called when the run's programs are being compiled, to start what may go on beside
@@ -154,20 +172,25 @@ class Run:
     key: Array
     telemetry: Level
     should_stop: Callable[[], bool]
+    if_not_finite: Policy = "stop"
     is_whole: bool = True
     beside: Callable[[], None] | None = None
     _step: int = field(default=0, init=False)
     _origin: int = field(default=0, init=False)
     _are_finite: bool = field(default=True, init=False)
     _pace: Pace = field(default_factory=Pace, init=False)
+    _brake: Brake = field(init=False)
+    _moment: Moment | None = field(default=None, init=False)
 
     def go(self) -> History:
         """Runs the epochs and returns the history.
 
         Raises:
             KeyboardInterrupt: If the user interrupts; the weights are kept.
+            NotFiniteError: If the loss or a weight is no longer finite, and this was asked for.
         """
         assert self.programs.plan.optimizer is not None
+        self._brake = Brake(self.programs.plan.optimizer)
         self._step = self.programs.plan.optimizer.iterations
         self._origin = self._step if self.is_whole else 0  # from where samples are counted
         self._pace = Pace(always_one=bool(self.callbacks.wants_batches))
@@ -176,6 +199,8 @@ class Run:
                 self._all_epochs()
         except KeyboardInterrupt:
             self.history.outcome = Outcome.INTERRUPTED
+            raise
+        except NotFiniteError:
             raise
         except BaseException as error:
             if isinstance(error.__cause__, KeyboardInterrupt):
@@ -195,28 +220,38 @@ class Run:
             self._begin_to_compile()
         if self.beside is not None:
             self.beside()
-        for epoch in self._numbers:
+        epoch = self.initial_epoch
+        while epoch < self.epochs:
             # A compiled step uses its state up, so the epoch gets a copy: the original is what
             # to return to, and others may still hold its arrays.
             self.callbacks.call("on_epoch_begin", epoch, {})
+            self._brake.hold()
             before, step = plan.read_state(self.key), self._step
+            samples = len(self.history.telemetry)
             try:
                 logs = self._epoch(epoch, copied(before))
             except BaseException:
                 if _are_used_up(plan):
                     plan.write_state(before, step)
                 raise
-            is_finite = bool(np.isfinite(logs["loss"])) and self._are_finite
-            logs |= self._validation(epoch) if is_finite else {}
+            broken = None
+            if not (np.isfinite(logs["loss"]) and self._are_finite):
+                broken = self._broken(before, step, epoch, logs)
+                if broken.next_rate is not None:
+                    del self.history.telemetry[samples:]
+                    continue
+            else:
+                logs |= self._validation(epoch)
             # A callback may add to the logs, or set weights; both count from here on.
             self.callbacks.call("on_epoch_end", epoch, logs)
             self.history.append(epoch, {name: float(value) for name, value in logs.items()})
-            if not is_finite:
-                self._roll_back(before, step, epoch)
+            if broken is not None:
+                self._end_of(broken, before, step)
                 break
             if self.should_stop():
                 self.history.outcome = Outcome.STOPPED
                 break
+            epoch += 1
         if self.is_whole:
             plan.finish()
         self.callbacks.call("on_train_end", logs)
@@ -247,12 +282,14 @@ class Run:
     def _epoch(self, epoch: int, state: State) -> Logs:
         plan, logs, done = self.programs.plan, {}, 0
         sums = self.programs.no_sums(self.feed.sample())
-        for segment in self.feed.epoch(epoch):
+        for segment, offset in numbered(self.feed, epoch):
             for marks in self._stretches(segment):
+                prior = None
                 if self._pace.always_one:
                     self.callbacks.batch("begin", done)
                     # A callback may have set weights, or hold the arrays of the last step.
-                    state = copied(plan.read_state(self.key))
+                    prior = plan.read_state(self.key)
+                    state = copied(prior)
                 before = self._step
                 state, sums, record, seen = self._stretch(state, sums, segment, marks)
                 self._read(seen, marks, epoch, before)
@@ -261,8 +298,13 @@ class Run:
                 if self._pace.always_one:
                     self.callbacks.batch("end", done - 1, logs)
                 self.callbacks.call("on_progress", done, self.feed.steps, logs)
-                asked = self._pace.always_one and self.should_stop()
-                if asked or not np.isfinite(logs["loss"]):
+                if not (np.isfinite(logs["loss"]) and self._are_finite):
+                    ends = offset + marks[0], offset + marks[-1]
+                    self._moment = Moment(
+                        first=ends[0], last=ends[1], segment=segment, offset=offset, before=prior
+                    )
+                    return logs
+                if self._pace.always_one and self.should_stop():
                     return logs
         return logs
 
@@ -316,8 +358,7 @@ class Run:
     @property
     def _factor(self) -> np.float32:
         """The learning rate, or the factor on its schedule, as it stands now."""
-        assert self.programs.plan.optimizer is not None
-        return np.float32(self.programs.plan.optimizer.rate_factor)
+        return np.float32(self._brake.factor)
 
     def _validation(self, epoch: int) -> Logs:
         if self.validation is None or (epoch + 1) % self.validation_freq:
@@ -325,10 +366,70 @@ class Run:
         logs = evaluate(self.programs, self.validation, self.callbacks)
         return {f"val_{name}": value for name, value in logs.items()}
 
-    def _roll_back(self, before: State, step: int, epoch: int) -> None:
+    # -- what is not finite ------------------------------------------------------------------
+
+    def _broken(self, before: State, step: int, epoch: int, logs: Logs) -> Break:
+        """Says where an epoch broke; goes back to its beginning if it is to be taken again."""
+        assert self._moment is not None
+        examiner = Examiner(
+            plan=self.programs.plan,
+            feed=self.feed,
+            take=self._retaken,
+            inspection=self.programs.inspection,
+            factor=self._factor,
+        )
+        broken = examiner.judged(before, epoch, self._moment, self._rate_of(self._moment, step))
+        self.history.breaks.append(broken)
+        self._moment = None
+        self.callbacks.call("on_not_finite", epoch, logs)
+        goes_on = (
+            self.if_not_finite == "continue"
+            and broken.cause == "rate"
+            and len(self.history.breaks) <= MOST_BREAKS
+            and not self.feed.is_used_up
+            and not self.should_stop()
+        )
+        if not goes_on:
+            return broken
+        self._go_back(before, step)
+        self._brake.tighten()
+        broken = replace(broken, next_rate=broken.rate / LOWERED_BY)
+        self.history.breaks[-1] = broken
+        self._warn_of(broken)
+        return broken
+
+    def _retaken(self, state: State, segment: Segment, marks: list[int]) -> tuple[State, Record]:
+        """Takes steps apart from the run."""
+        sums = self.programs.no_sums(self.feed.sample())
+        after, _, record, _ = self.programs.train(self.telemetry)(
+            state, sums, segment.data, segment.order, *marked(marks), self._factor
+        )
+        return after, record
+
+    def _rate_of(self, moment: Moment, step: int) -> float:
+        """The learning rate at a stretch of the epoch that began with a step."""
+        optimizer = self.programs.plan.optimizer
+        assert optimizer is not None
+        return float(
+            optimizer.rate_at(
+                jnp.asarray(step + moment.first, jnp.int32), jnp.asarray(self._factor)
+            )
+        )
+
+    def _go_back(self, before: State, step: int) -> None:
         self.programs.plan.write_state(before, step)
+        self._step, self._are_finite = step, True
+
+    def _end_of(self, broken: Break, before: State, step: int) -> None:
+        """Ends a run that broke, with the weights of the last good epoch."""
+        self._go_back(before, step)
         self.history.outcome = Outcome.NOT_FINITE
-        warnings.warn(f"Epoch {epoch + 1}: {Outcome.NOT_FINITE.sentence}", EvenkeelWarning, 5)
+        if self.if_not_finite == "raise":
+            raise NotFiniteError(broken.sentence)
+        self._warn_of(broken)
+
+    def _warn_of(self, broken: Break) -> None:
+        warnings.warn(broken.sentence, EvenkeelWarning, 6)
 
 
 @contextlib.contextmanager

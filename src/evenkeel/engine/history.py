@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from evenkeel.engine.compilation import Compilation
@@ -16,9 +17,13 @@ class History:
         epoch: The epochs' numbers, from 0.
         params: The run's settings: epochs, steps, batch_size.
         outcome: How the run ended.
-        telemetry: The samples taken inside the run, in order; empty unless asked for.
+        telemetry: The samples taken inside the run, in order; empty unless asked for, or
+            in a long run.
         compilations: The programs that were compiled for the run, each with its seconds and
             whether it came from the cache; empty where an earlier run had compiled them.
+        breaks: Where the run stopped being finite, and what was done about it; mostly empty.
+        findings: What the doctor found before and during the run, the worst cause first.
+        write_up: Makes `checkup`; None without a doctor.
         model: The model that was trained.
     """
 
@@ -29,7 +34,18 @@ class History:
         self.outcome = Outcome.COMPLETED
         self.telemetry: list[Any] = []
         self.compilations: list[Compilation] = []
+        self.breaks: list[Any] = []
+        self.findings: tuple[Any, ...] = ()
+        self.write_up: Callable[[], Any] | None = None
         self.model = model
+
+    @property
+    def checkup(self) -> Any:
+        """All that the doctor has to say of the run, also what is well; None without a doctor.
+
+        Printing it shows one screen, and `history.checkup.to_html(path)` writes a page.
+        """
+        return None if self.write_up is None else self.write_up()
 
     def append(self, epoch: int, logs: dict[str, float]) -> None:
         """Adds one epoch's numbers."""

@@ -38,6 +38,10 @@ class Callback:
     trained on from there. To end the run after the current epoch (or batch, if batches are
     listened to), set `self.model.stop_training = True`.
 
+    An epoch in which the loss or a weight stops being finite has `on_not_finite`. If it is taken
+    again, it has no `on_epoch_end`, and begins anew with `on_epoch_begin`. `on_notice` may come at
+    any time.
+
     A callback that writes a batch method makes the run call Python after every step, which is
     slower; `fit` says so. A method that is set on the callback itself,
     `callback.on_train_batch_end = function`, counts as written, so that a callback can listen to
@@ -71,6 +75,17 @@ class Callback:
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """After an epoch and its validation, with its logs."""
+
+    def on_not_finite(self, epoch: int, logs: Logs | None = None) -> None:
+        """After an epoch in which the loss or a weight stopped being finite.
+
+        The weights go back to where the epoch began. Where a lower learning rate can help, the
+        epoch is taken again, from `on_epoch_begin` on; `self.model.history.breaks[-1]` says where
+        it broke. Set `self.model.stop_training` to end the run instead.
+        """
+
+    def on_notice(self, text: str) -> None:
+        """When there is something to say to the user, in one line."""
 
     def on_progress(self, step: int, steps: int | None, logs: Logs | None = None) -> None:
         """Within an epoch, a few times a second: steps done, steps in all, logs so far."""
@@ -139,6 +154,14 @@ class CallbackList:
     def wants_test_batches(self) -> list[str]:
         """The names of the callbacks that listen to single batches of an evaluation."""
         return self._writers_of(TEST_BATCH_HOOKS)
+
+    def add(self, callback: Any) -> None:
+        """Adds one behind the others, which is told of the run by other means."""
+        self.callbacks.append(callback)
+
+    def listens_to(self, hook: str) -> bool:
+        """Whether any callback has written a hook."""
+        return bool(self._writers_of([hook]))
 
     def _writers_of(self, hooks: Iterable[str]) -> list[str]:
         return [

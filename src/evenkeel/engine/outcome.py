@@ -11,9 +11,10 @@ class Outcome(enum.Enum):
     COMPLETED = "All epochs were run."
     STOPPED = "A callback stopped the run before the last epoch."
     NOT_FINITE = (
-        "The loss became infinite or not a number. The weights are those of the last epoch that "
-        "ended well. Lower the learning rate, standardize the inputs, or clip the gradients "
-        "before training on."
+        "The loss or a weight became infinite or not a number, and a lower learning rate did not "
+        "help or was not to be tried; history.breaks says where. The weights are those of the last "
+        "epoch that ended well. Lower the learning rate, standardize the inputs, or clip the "
+        "gradients before training on."
     )
     INTERRUPTED = "The run was interrupted; the weights are those of the last finished steps."
 

@@ -20,7 +20,6 @@ import numpy as np
 from jax.core import Tracer
 
 from evenkeel import optimizers, saving
-from evenkeel.canaries import once
 from evenkeel.engine import fit as engine
 from evenkeel.engine.feed import ArrayFeed, Feed
 from evenkeel.engine.history import History
@@ -28,6 +27,7 @@ from evenkeel.engine.hooks import CallbackList
 from evenkeel.engine.objective import PENALTY, Head, named_metrics, targets_of
 from evenkeel.engine.plan import Plan
 from evenkeel.engine.predict import draws_randomness, forward_program, predict
+from evenkeel.engine.recovery import Policy
 from evenkeel.engine.step import Batch
 from evenkeel.engine.telemetry import LEVELS, Level
 from evenkeel.errors import (
@@ -36,7 +36,6 @@ from evenkeel.errors import (
     InvalidDataError,
     NotCompiledError,
     explain,
-    integer_at_least,
     nearest,
     positive_integer,
 )
@@ -45,6 +44,7 @@ from evenkeel.layers.symbolic import is_symbolic
 from evenkeel.metrics import Metric, fitting_accuracy
 from evenkeel.models.advice import warn_about_outputs
 from evenkeel.models.declared import Declared
+from evenkeel.models.fitting import Fitting, as_list
 from evenkeel.models.reading import (
     INFERENCE_ROWS,
     Reader,
@@ -283,7 +283,7 @@ class Model(Layer):
         loss_weights: Any = None,
         metrics: Any = None,
         weighted_metrics: Any = None,
-        telemetry: Level = "off",
+        telemetry: Level | None = None,
         precision: Precision = "float32",
         **of_keras: Any,
     ) -> None:
@@ -300,7 +300,9 @@ class Model(Layer):
             weighted_metrics: The same, for metrics that take the rows' weights into account.
             telemetry: How closely `fit` looks inside: "off", "economy" (norms of gradients,
                 weights and updates) or "full" (activations as well). Samples are in
-                `history.telemetry`; the weights are the same at every level.
+                `history.telemetry`; the weights are the same at every level. None is "economy"
+                in a long run that the doctor watches, and "off" in others, where compiling the
+                look would take longer than it is worth.
             precision: How exactly matrix products and convolutions are carried out, in `fit`,
                 `evaluate` and `predict`: "float32" in full, on every device; "bfloat16" with
                 factors rounded to 8 significant bits; "tensorfloat32" with factors rounded to
@@ -322,7 +324,7 @@ class Model(Layer):
         declared = Declared.of(loss, loss_weights, metrics, weighted_metrics, precision)
         if self.built:
             declared.heads(self.output_names)
-        if telemetry not in LEVELS:
+        if telemetry is not None and telemetry not in LEVELS:
             raise InvalidArgumentError(
                 explain(f"compile(telemetry): got {telemetry!r}.", nearest(str(telemetry), LEVELS))
             )
@@ -330,7 +332,7 @@ class Model(Layer):
         new_optimizer.claim(self)
         self.optimizer, self.declared = new_optimizer, declared
         self._outputs_were_judged = False
-        self._telemetry: Level = telemetry
+        self._telemetry: Level | None = telemetry
         self._programs.clear()
 
     # -- fit ---------------------------------------------------------------------------------
@@ -353,6 +355,8 @@ class Model(Layer):
         validation_steps: int | None = None,
         validation_batch_size: int | None = None,
         validation_freq: int = 1,
+        doctor: Any = "default",
+        if_not_finite: Policy = "continue",
     ) -> History:
         """Trains for a number of epochs.
 
@@ -375,6 +379,15 @@ class Model(Layer):
             validation_steps: With an iterable as validation data, how many batches are used.
             validation_batch_size: Rows at a time in validation.
             validation_freq: Validate every so many epochs.
+            doctor: "default" has the doctor look at data, structure and starting weights before
+                the first step, and at the curves while the model trains. What it finds is in
+                `history.findings`, and a line each on the display. The weights are the same, bit
+                for bit, without it, which is None.
+            if_not_finite: What to do when the loss or a weight becomes infinite or not a number.
+                The weights always go back to where the epoch began, and `history.breaks` says in
+                which batch and layer it broke. "continue" then lowers the rate to a tenth and
+                takes the epoch again, five times at most and only where a lower rate can help;
+                "stop" ends the run with a warning; "raise" ends it with an error.
 
         Returns:
             The history: one float an epoch for the loss and each metric, and how the run ended.
@@ -383,61 +396,30 @@ class Model(Layer):
             NotCompiledError: If `compile` was not called.
             InvalidDataError: If the data does not fit; the model is left as it was.
             InvalidArgumentError: If an argument is impossible.
+            NotFiniteError: If the run broke, and `if_not_finite` is "raise".
         """
         self._require_compiled("fit")
-        assert self.optimizer is not None
-        epochs = integer_at_least(1, "fit(epochs)", epochs)
-        initial_epoch = integer_at_least(0, "fit(initial_epoch)", initial_epoch)
-        validation_freq = positive_integer("fit(validation_freq)", validation_freq)
-        rows_a_step = rows_at_a_time("fit(batch_size)", batch_size, 32)
-        display = display_for(verbose)
-        reader = Reader(self)
-        with self.left_as_it_was():
-            train, held_out = reader.training(
-                x, y, sample_weight, class_weight, validation_split, validation_data
-            )
-            if train is None:
-                refuse_for_batches(batch_size=batch_size)
-                feed: Feed = reader.stream(x, class_weight, steps_per_epoch)
-            else:
-                refuse_for_arrays(steps_per_epoch=steps_per_epoch)
-                feed = ArrayFeed(train, rows_a_step, next_seed() if shuffle else None)
-            validation = reader.validation(
-                held_out, validation_data, validation_batch_size, validation_steps
-            )
-            self.optimizer.begin_run(
-                steps_per_epoch=feed.steps, epochs=epochs, initial_epoch=initial_epoch
-            )
-            programs = self._programs_for(feed.sample())
-            params = {
-                "epochs": epochs,
-                "steps": feed.steps,
-                "batch_size": feed.batch_size,
-                "verbose": verbose,
-                "validation_freq": 1 if validation is None else validation_freq,
-            }
-            listeners = CallbackList([*_as_list(callbacks), *display], self, params)
-        self.history = History(params, self)
-        if listeners.wants_batches:
-            _say_that_batches_are_slow(listeners.wants_batches)
-        self.stop_training = False
-        run = engine.Run(
-            programs=programs,
-            feed=feed,
-            validation=validation,
-            validation_freq=validation_freq,
-            callbacks=listeners,
-            history=self.history,
+        return Fitting(
+            model=self,
+            x=x,
+            y=y,
+            batch_size=batch_size,
             epochs=epochs,
+            verbose=verbose,
+            callbacks=callbacks,
+            validation_split=validation_split,
+            validation_data=validation_data,
+            shuffle=shuffle,
+            class_weight=class_weight,
+            sample_weight=sample_weight,
             initial_epoch=initial_epoch,
-            key=random_key(next_seed()),
-            telemetry=self._telemetry,
-            should_stop=lambda: self.stop_training,
-            beside=once.begin,
-        )
-        run.go()
-        once.look()
-        return self.history
+            steps_per_epoch=steps_per_epoch,
+            validation_steps=validation_steps,
+            validation_batch_size=validation_batch_size,
+            validation_freq=validation_freq,
+            doctor=doctor,
+            if_not_finite=if_not_finite,
+        ).go()
 
     @contextlib.contextmanager
     def left_as_it_was(self, always: bool = False) -> Iterator[None]:
@@ -522,7 +504,7 @@ class Model(Layer):
                 refuse_for_arrays(steps=steps)
                 feed = inference_feed(reader.batch(x, y, sample_weight), batch_size)
             programs = self._programs_for(feed.sample())
-        listeners = CallbackList([*_as_list(callbacks), *display], self, {"steps": feed.steps})
+        listeners = CallbackList([*as_list(callbacks), *display], self, {"steps": feed.steps})
         logs = engine.evaluate(programs, feed, listeners)
         return _answer(logs, return_dict)
 
@@ -555,7 +537,7 @@ class Model(Layer):
         x = self._with_batch_axis(x)
         with self.left_as_it_was():
             rows = Reader(self).inputs(x)
-        listeners = CallbackList(_as_list(callbacks), self, {})
+        listeners = CallbackList(as_list(callbacks), self, {})
         listeners.call("on_predict_begin", {})
         outputs = predict(lambda part: self._run_forward(part, False), rows, size, listeners)
         listeners.call("on_predict_end", {})
@@ -727,13 +709,6 @@ class Model(Layer):
             )
 
 
-def _as_list(given: Any) -> list[Any]:
-    """Returns one thing or several, or None, as a list."""
-    if given is None:
-        return []
-    return list(given) if isinstance(given, list | tuple) else [given]
-
-
 # What Keras's compile takes besides, and with which values it changes nothing here.
 _NEUTRAL: dict[str, Any] = {
     "run_eagerly": lambda value: not value,
@@ -774,12 +749,3 @@ def _answer(logs: dict[str, float], return_dict: bool) -> Any:
         return logs
     values = [value for name, value in logs.items() if name != PENALTY]
     return values if len(values) > 1 else values[0]
-
-
-def _say_that_batches_are_slow(names: list[str]) -> None:
-    warnings.warn(
-        f"fit: {', '.join(names)} listens to single batches, so Python runs between all steps, "
-        "which is slower. Use on_epoch_end where that is enough.",
-        EvenkeelWarning,
-        stacklevel=3,
-    )

@@ -114,15 +114,15 @@ def text_of(checkup: dict[str, Any], width: int = _WIDTH) -> str:
 
 @cache
 def environment() -> Environment:
-    """Returns where templates of pages come from."""
-    environment = Environment(
+    """The templates of all pages."""
+    made = Environment(
         loader=PackageLoader("evenkeel.report"),
         autoescape=select_autoescape(default=True),
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["number"] = number_of
-    return environment
+    made.filters["number"] = number_of
+    return made
 
 
 def fragment_of(checkup: dict[str, Any]) -> str:

@@ -74,6 +74,10 @@ class EpochLines(Callback):
             markup=False,
         )
 
+    def on_notice(self, text: str) -> None:
+        """Prints a line."""
+        self._console.print(text, markup=False)
+
     def on_test_end(self, logs: Logs | None = None) -> None:
         """Prints an evaluation's logs; a validation's are part of the epoch's line."""
         if not self._in_epoch:
@@ -106,7 +110,8 @@ class ProgressDisplay(EpochLines):
         self._drawn = 0.0
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
-        """Begins to wait for the first bar."""
+        """Begins to wait for the first bar, in place of that of an epoch that is taken again."""
+        self._take_away()
         super().on_epoch_begin(epoch, logs)
         self._epoch, self._drawn = epoch, self._started
 
@@ -130,11 +135,14 @@ class ProgressDisplay(EpochLines):
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Replaces the bar by a line."""
+        self._take_away()
+        super().on_epoch_end(epoch, logs)
+
+    def _take_away(self) -> None:
         if self._task is not None:
             self._bar.remove_task(self._task)
             self._bar.stop()
             self._task = None
-        super().on_epoch_end(epoch, logs)
 
     def close(self) -> None:
         """Takes the display down."""

@@ -1,12 +1,12 @@
-"""All remedies: of data, of the network, of the training. Importing this makes them known."""
+"""All remedies: of data, network, training, and of what a run shows. Importing makes them known."""
 
 from __future__ import annotations
 
-from evenkeel.doctor.remedies import data, network, training
+from evenkeel.doctor.remedies import data, network, run, training
 from evenkeel.doctor.remedy import REMEDIES, Remedy
 from evenkeel.errors import InvalidArgumentError, explain, nearest
 
-__all__ = ["REMEDIES", "data", "network", "remedy_named", "training"]
+__all__ = ["REMEDIES", "data", "network", "remedy_named", "run", "training"]
 
 
 def remedy_named(name: str) -> Remedy:

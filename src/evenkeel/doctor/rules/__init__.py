@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from evenkeel.doctor.rule import Rule
 from evenkeel.doctor.rules import (
+    curves,
+    generalization,
     initialization,
     inputs,
+    numerics,
     outputs,
     relation,
     samples,
@@ -23,11 +26,14 @@ def _rules_of(module: object) -> list[Rule]:
     return [
         cls()
         for cls in found
-        if issubclass(cls, Rule) and cls.__module__ == getattr(module, "__name__", "")
+        if issubclass(cls, Rule)
+        and not cls.__name__.startswith("_")
+        and cls.__module__ == getattr(module, "__name__", "")
     ]
 
 
-RULES: tuple[Rule, ...] = tuple(
+# What can be judged before a run, and what only a run shows.
+STATIC_RULES: tuple[Rule, ...] = tuple(
     rule
     for module in (
         *(inputs, targets, samples, outputs, initialization, structure, training),
@@ -35,3 +41,7 @@ RULES: tuple[Rule, ...] = tuple(
     )
     for rule in _rules_of(module)
 )
+RUN_RULES: tuple[Rule, ...] = tuple(
+    rule for module in (curves, generalization, numerics) for rule in _rules_of(module)
+)
+RULES: tuple[Rule, ...] = (*STATIC_RULES, *RUN_RULES)

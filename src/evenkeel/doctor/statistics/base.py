@@ -32,15 +32,16 @@ class Numbers(Mapping[str, Any]):
 
     Args:
         patient: The patient.
+        known: Numbers that are known already, by name.
 
     Example:
         >>> Numbers(Patient(run=RunRecord(batch_size=8)))["run"].batch_size
         8
     """
 
-    def __init__(self, patient: Patient):
+    def __init__(self, patient: Patient, known: Mapping[str, Any] | None = None):
         self._patient = patient
-        self._known: dict[str, Any] = {"patient": patient}
+        self._known: dict[str, Any] = {**(known or {}), "patient": patient}
 
     def __getitem__(self, name: str) -> Any:
         if name not in self._known:
