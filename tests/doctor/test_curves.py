@@ -11,9 +11,9 @@ from hypothesis import strategies as some
 
 from evenkeel.doctor import HeadRecord, TargetData, diagnose
 from evenkeel.doctor.course import Course
-from evenkeel.doctor.curves import SCATTER, Curve, swing
 from evenkeel.doctor.rules import RUN_RULES
 from evenkeel.doctor.statistics import Missing, Numbers
+from evenkeel.doctor.statistics.curves import SCATTER, Curve, swing
 from tests.doctor.courses import EPOCHS, FALLING, JUMPS, broke, ran, straight
 from tests.doctor.patients import classes, normal, one_hot, patient, regression
 

@@ -63,9 +63,6 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
     "labels-unrelated": ("loss-not-decreasing", "underfitting", "overfitting"),
     "inputs-ignored": ("loss-not-decreasing", "underfitting", "cannot-fit-one-batch"),
     "cannot-fit-one-batch": ("loss-not-decreasing", "underfitting", "inputs-ignored"),
-    "loss-not-decreasing": ("underfitting", "slow-convergence"),
-    "learning-rate-too-high": ("oscillating-loss", *_BLOWN_UP, *_NO_LEARNING),
-    "learning-rate-too-low": _NO_LEARNING,
     "samples-mixed": ("labels-unrelated", "batchnorm-gap"),
     "dead-units": ("vanishing-gradients", "vanishing-activations", *_NO_LEARNING),
     "saturated-units": (

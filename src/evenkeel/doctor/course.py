@@ -1,7 +1,7 @@
 """The course of a run: what `fit` leaves to look at, as plain records.
 
 Whoever trains writes it down (`evenkeel.watch`), and tests write courses by hand. The numbers that
-rules read from it are in `doctor.curves`.
+rules read from it are in `doctor.statistics.curves`.
 """
 
 from __future__ import annotations

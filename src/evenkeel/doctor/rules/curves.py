@@ -8,10 +8,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from evenkeel.doctor.course import Course
-from evenkeel.doctor.curves import Curve, swing
 from evenkeel.doctor.finding import Finding, Number
 from evenkeel.doctor.patient import OptimizerRecord
 from evenkeel.doctor.rule import Rule, Unclear
+from evenkeel.doctor.statistics.curves import Curve, swing
 
 Said = Iterator[Finding | Number | Unclear]
 

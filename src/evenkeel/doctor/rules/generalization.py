@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from evenkeel.doctor.course import Course
-from evenkeel.doctor.curves import Curve, LinearScore
 from evenkeel.doctor.finding import Finding, Number
 from evenkeel.doctor.patient import DROPPING, LayerRecord, RunRecord
 from evenkeel.doctor.rule import Rule, Unclear
+from evenkeel.doctor.statistics.curves import Curve, LinearScore
 
 Said = Iterator[Finding | Number | Unclear]
 _ACCURACIES = ("accuracy", "acc", "binary_accuracy", "categorical_accuracy")

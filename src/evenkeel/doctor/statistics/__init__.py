@@ -7,7 +7,7 @@ tell. Large data is read by a sample of rows, which is stated wherever it is use
 
 from __future__ import annotations
 
-from evenkeel.doctor.statistics import probe
+from evenkeel.doctor.statistics import curves, probe
 from evenkeel.doctor.statistics.base import STATISTICS, Missing, Numbers, statistic
 from evenkeel.doctor.statistics.inputs import Arriving, InputMoments, NotFinite, sample_of
 from evenkeel.doctor.statistics.signal import Flow, Units
@@ -25,6 +25,7 @@ __all__ = [
     "NotFinite",
     "Numbers",
     "Units",
+    "curves",
     "probe",
     "sample_of",
     "statistic",

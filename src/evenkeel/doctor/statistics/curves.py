@@ -15,7 +15,9 @@ import numpy as np
 
 from evenkeel.doctor.course import Course
 from evenkeel.doctor.patient import LayerRecord, OptimizerRecord, Patient
-from evenkeel.doctor.statistics import HeadTargets, Missing, Numbers, sample_of, statistic
+from evenkeel.doctor.statistics.base import Missing, Numbers, statistic
+from evenkeel.doctor.statistics.inputs import sample_of
+from evenkeel.doctor.statistics.targets import HeadTargets
 
 # The standard deviation of a row's loss, in means, as the module's text has it.
 SCATTER = 2.0
