@@ -131,13 +131,14 @@ def train(
     return Result(folder=folder, test=test, outcome=history.outcome, history=history)
 
 
-def checkup(source: str, task: Task | None, settings: Settings) -> Checkup:
+def checkup(source: str, task: Task | None, settings: Settings, depth: str = "static") -> Checkup:
     """Examines what `train` would train on a data set, or the network and data of a run folder.
 
     Args:
         source: A run folder, the name of a built-in data set, or the path of an NPZ file.
         task: What is to be learned; seen from the targets when None.
         settings: How the run would train; a run folder has its own.
+        depth: How deep to look: "static", "init" or "probe".
     """
     folder = Path(source)
     model = None
@@ -158,6 +159,7 @@ def checkup(source: str, task: Task | None, settings: Settings) -> Checkup:
         x,
         y,
         validation_data=(x_valid, y_valid),
+        depth=depth,
         batch_size=settings.batch_size,
         epochs=settings.epochs,
     )
