@@ -223,6 +223,13 @@ def selftest(quick: bool) -> None:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print plain data instead.")
 @click.option(
+    "--depth",
+    type=click.Choice(["static", "init", "probe"]),
+    default="static",
+    show_default=True,
+    help="How deep to look: at what is declared; at one pass; at short trainings of copies.",
+)
+@click.option(
     "--fail-on",
     type=click.Choice(["fault", "warning", "note"]),
     default="warning",
@@ -230,7 +237,7 @@ def selftest(quick: bool) -> None:
     help="Exit with 1 from this severity on.",
 )
 def checkup(
-    what: str, task: Any, html: Path | None, as_json: bool, fail_on: str, **options: Any
+    what: str, task: Any, html: Path | None, as_json: bool, depth: str, fail_on: str, **options: Any
 ) -> None:
     """Examines data and the network for it, or a run folder, and says what is wrong.
 
@@ -238,13 +245,14 @@ def checkup(
     evenkeel checkup mydata.npz         what 'evenkeel train mydata.npz' would train
     evenkeel checkup data.csv --target price
     evenkeel checkup runs/digits        a run's network on its data
+    evenkeel checkup digits --depth probe
     """
     import json
 
     from evenkeel import runs
 
     target, drop = options.pop("target"), options.pop("drop")
-    result = runs.checkup(what, task, _settings(options), target, drop)
+    result = runs.checkup(what, task, _settings(options), depth, target, drop)
     if html is not None:
         result.to_html(html)
     if as_json:

@@ -147,7 +147,11 @@ def checkup(
     """Examines a model and its data and says what is wrong, where, and what to type.
 
     At the depth "static" data, targets, layers, starting weights, loss, optimizer and schedule are
-    judged as they stand. Nothing is run, and the model is left as it was. A model that is not
+    judged as they stand, and nothing is run. "init" runs one pass forward and backward over up to
+    1024 rows: how far signals and gradients get, dead and saturated units, the first loss, rows
+    that mix. "probe" trains copies for 300 steps each: at the declared rate, at lower ones, at one
+    that a sweep suggests, with inputs at 0, and on eight rows alone; beside them a linear model and
+    trees. The model, its optimizer and the random state are left as they were. A model that is not
     compiled or not built is judged as far as that goes, and what cannot be told is listed.
 
     Args:
@@ -155,7 +159,8 @@ def checkup(
         x: The inputs, as `fit` takes them: arrays, row by row.
         y: The targets; None leaves out what needs them.
         validation_data: (x, y) of rows for validation.
-        depth: How deep to look: "static".
+        depth: How deep to look: "static"; "init", some seconds; "probe", the time of some 3000
+            steps.
         batch_size: Rows a step of the run to come, as `fit` will be told.
         epochs: How many epochs the run will have; without it nothing is said about schedules and
             moving averages, whose length must fit the run's.

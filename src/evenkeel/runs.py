@@ -194,6 +194,7 @@ def checkup(
     source: str,
     task: Task | None,
     settings: Settings,
+    depth: str = "static",
     target: str | None = None,
     drop: Sequence[str] = (),
 ) -> Checkup:
@@ -203,6 +204,7 @@ def checkup(
         source: A run folder, the name of a built-in data set, or the path of a file.
         task: What is to be learned; seen from the targets when None.
         settings: How the run would train; a run folder has its own.
+        depth: How deep to look: "static", "init" or "probe".
         target: The column of a CSV file that is to be predicted.
         drop: Its columns that are left out.
     """
@@ -219,6 +221,7 @@ def checkup(
         prepared.recipe.build() if model is None else model,
         *prepared.train,
         validation_data=prepared.validation,
+        depth=depth,
         batch_size=prepared.recipe["batch_size"],
         epochs=prepared.recipe["epochs"],
     )

@@ -199,11 +199,11 @@ def enough_units(patient: Patient, finding: Finding) -> Patient:
 
 def _rules_to_type(patient: Patient, finding: Finding) -> str:
     said = {}
-    for name in finding.place:
+    for name in _weighted(patient, finding):
         layer = patient.layer(name)
-        if layer is not None and layer.is_a(*WEIGHTED):
-            rule = moments.initializer_for(_bearer(patient, layer).activation)
-            said.setdefault(rule, []).append(name)
+        assert layer is not None
+        rule = moments.initializer_for(_bearer(patient, layer).activation)
+        said.setdefault(rule, []).append(name)
     return "; ".join(f"kernel_initializer={rule!r} in {', '.join(n)}" for rule, n in said.items())
 
 
