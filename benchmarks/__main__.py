@@ -17,7 +17,7 @@ from benchmarks import report
 
 _NAMES = (
     *("blocks", "checkup", "depth", "dropout", "gpu", "memory"),
-    *("precision", "rates", "recipes", "runs", "start", "step", "telemetry"),
+    *("precision", "rates", "recipes", "runs", "start", "step", "telemetry", "watch"),
 )
 CLAIMS = {name: f"benchmarks.{name}" for name in _NAMES}
 RESULTS = Path(__file__).parent / "results"

@@ -242,9 +242,10 @@ class SlowConvergence(Rule):
 
 
 def _ends(values: np.ndarray) -> tuple[float, float, float]:
-    """Returns a curve's start, middle and end, the latter as means of two epochs."""
+    """Returns a curve's start, middle and end, the latter as medians of three epochs."""
     half = len(values) // 2
-    return float(values[0]), float(values[half - 1 : half + 1].mean()), float(values[-2:].mean())
+    middle = float(np.median(values[half - 2 : half + 1]))
+    return float(values[0]), middle, float(np.median(values[-3:]))
 
 
 def _validation_gains(curve: Curve) -> bool:
