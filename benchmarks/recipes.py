@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def fashion_rows() -> dict[str, Any]:
-    """Fashion-MNIST as bytes: 55,000 rows to train on, 5,000 for validation, 10,000 for the test."""
+    """Fashion-MNIST as bytes: 55,000 rows to train on, 5,000 for validation, 10,000 as test."""
     from evenkeel.datasets import fashion_mnist
 
     (x, y), test = fashion_mnist.load_data()
@@ -44,7 +44,7 @@ def fashion_rows() -> dict[str, Any]:
 
 
 def house_rows(path: Path) -> dict[str, Any]:
-    """California housing with its raw prices; a fifth of the rows is the test, a tenth validation."""
+    """California housing, raw prices; a fifth of the rows is the test, a tenth validation."""
     from evenkeel.datasets.csv_files import read_csv
     from evenkeel.datasets.splitting import split_rows
 
@@ -189,10 +189,7 @@ def tables(record: Mapping[str, Any]) -> list[report.Table]:
             f"epochs, {len(ACTIVATION_SEEDS)} seeds",
             headings=("activation", *record["activations"]),
             rows=[
-                (
-                    name,
-                    *(_spread(record["activations"][label][name], ".2f", 100) for label in STACKS),
-                )
+                (name, *(_spread(by[name], ".2f", 100) for by in record["activations"].values()))
                 for name in ACTIVATIONS
             ],
         )
