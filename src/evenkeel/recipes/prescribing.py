@@ -106,18 +106,24 @@ def answer(making: Deliberation, profile: Profile) -> None:
     if profile.kind == "numbers":
         why = "measured in standard deviations of y, so that gradients have size 1"
     making.choose("loss", loss_name(profile), why)
-    if profile.kind in ("labels", "numbers") and making.asked.get("class_weight"):
+    if profile.kind in ("labels", "numbers"):
+        _refuse_class_weight(making, profile)
+        return
+    reason = "no class is far rarer than another"
+    if profile.imbalance > ClassImbalance.ratio:
+        reason = f"the commonest class has {profile.imbalance:,.3g} times the rows of the rarest, "
+        reason += "but weights would distort probabilities; 'balanced' asks for them"
+    making.choose("class_weight", None, reason)
+
+
+def _refuse_class_weight(making: Deliberation, profile: Profile) -> None:
+    if making.asked.get("class_weight"):
         raise InvalidArgumentError(
             explain(
                 f"recipe(class_weight): got 'balanced', but {_TARGETS[profile.kind]}.",
                 "Leave it out; fit takes sample_weight.",
             )
         )
-    reason = "no class is far rarer than another"
-    if profile.imbalance > ClassImbalance.ratio:
-        reason = f"the commonest class has {profile.imbalance:,.3g} times the rows of the rarest, "
-        reason += "but weights would distort probabilities; 'balanced' asks for them"
-    making.choose("class_weight", None, reason)
 
 
 def training(making: Deliberation, profile: Profile, optimizer: str) -> None:

@@ -119,7 +119,8 @@ class Recipe:
         }
 
     def _class_weight(self) -> dict[int, float] | None:
-        if self["class_weight"] != "balanced" or self.profile.task == "regression":
+        weights = {c.name: c.value for c in self.choices}.get("class_weight")
+        if weights is None or self.profile.kind not in ("binary", "classes", "one-hot"):
             return None
         counts = self.profile.counts
         present = np.flatnonzero(counts)
