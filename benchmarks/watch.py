@@ -28,9 +28,7 @@ RUNS = {
 def _network(columns: int, units: Sequence[int]) -> Any:
     import evenkeel as ek
 
-    hidden = [
-        ek.layers.Dense(n, activation="relu", kernel_initializer="he_normal") for n in units
-    ]
+    hidden = [ek.layers.Dense(n, activation="relu", kernel_initializer="he_normal") for n in units]
     model = ek.Sequential([ek.Input((columns,)), *hidden, ek.layers.Dense(10, "softmax")])
     model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
     return model
@@ -67,9 +65,7 @@ def first_runs(rounds: int) -> dict[str, list[float]]:
         side = "with" if number % 2 else "without"
         model = _network(20, (50,))
         start = time.perf_counter()
-        model.fit(
-            *data, epochs=1, verbose=0, doctor="default" if side == "with" else None
-        )
+        model.fit(*data, epochs=1, verbose=0, doctor="default" if side == "with" else None)
         if number > 1:  # the first of each imports what it needs
             seconds[side].append(time.perf_counter() - start)
     return seconds
