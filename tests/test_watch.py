@@ -179,7 +179,7 @@ class TestWhereItSaysSo:
         assert len(caught) == 1
 
     def test_all_of_it_in_the_history(self, data, tmp_path):
-        history = fit(network(), data)
+        history = fit(network(), data, epochs=12)
         checkup = history.checkup
         assert checkup.depth == "run"
         assert checkup.findings == history.findings

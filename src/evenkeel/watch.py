@@ -7,6 +7,7 @@ are warnings: they never end a run.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
 import warnings
@@ -23,9 +24,9 @@ from evenkeel.doctor.causes import by_cause
 from evenkeel.doctor.course import BreakRecord, Course
 from evenkeel.doctor.diagnosis import Diagnosis, diagnose
 from evenkeel.doctor.finding import Finding
-from evenkeel.doctor.patient import Patient, RunRecord
+from evenkeel.doctor.patient import Patient, RunRecord, TargetData
 from evenkeel.doctor.rules import RUN_RULES, STATIC_RULES
-from evenkeel.doctor.statistics import Numbers
+from evenkeel.doctor.statistics import Missing, Numbers
 from evenkeel.engine import fit as engine
 from evenkeel.engine.feed import ArrayFeed
 from evenkeel.engine.hooks import Callback, CallbackList, Logs
@@ -49,8 +50,11 @@ _NUMBERS = 2**16
 # Rows for the comparison of the two modes, and rows that remain of the data in a record.
 _MODE_ROWS = 512
 _KEPT_ROWS = 256
-# Targets of more rows than this are judged by a sample.
-_TARGET_ROWS = 500_000
+# Targets of more rows than this are judged by a sample, and so are inputs of more rows or elements
+# than these: a look must cost next to nothing beside a run.
+_TARGET_ROWS = 100_000
+_INPUT_ROWS = 1000
+_INPUT_ELEMENTS = 2**18
 # What `compile` and `fit` have warned of by themselves.
 _SAID_BEFORE = frozenset(
     {"output-activation-mismatch", "loss-mismatch", "ordered-validation-split"}
@@ -98,6 +102,7 @@ class Examined:
         """Examines a model and its data before a run. A deeper look is another line here."""
         patient = _described(occasion)
         known: dict[str, Any] = {"not_finite": ()}  # fit has refused what is not finite
+        known |= _moments_of(patient)
         if occasion.feed.steps is not None:
             known["steps"] = occasion.feed.steps * occasion.epochs
         return cls(patient, known)
@@ -312,13 +317,40 @@ def _described(occasion: Occasion) -> Patient:
     return replace(patient, inputs=(), targets=(), missing=missing)
 
 
-def _thinned(target: Any) -> Any:
-    def fewer(values: np.ndarray | None) -> np.ndarray | None:
-        if values is None or len(values) <= _TARGET_ROWS:
-            return values
-        return values[:: -(-len(values) // _TARGET_ROWS)]
+def _thinned(target: TargetData) -> TargetData:
+    return replace(
+        target,
+        values=_spread(target.values, _TARGET_ROWS),
+        validation=_spread(target.validation, _TARGET_ROWS),
+    )
 
-    return replace(target, values=fewer(target.values), validation=fewer(target.validation))
+
+def _spread(values: Any, rows: int) -> Any:
+    """Returns rows from all over, so many at most; none where there are none."""
+    return values if values is None or len(values) <= rows else values[:: -(-len(values) // rows)]
+
+
+def _moments_of(patient: Patient) -> dict[str, Any]:
+    """Returns means and the like of the inputs by some of their rows, as far as there are any."""
+
+    def few(values: Any) -> Any:
+        width = 1 if values is None else max(1, int(np.prod(values.shape[1:])))
+        return _spread(values, max(_INPUT_ROWS, _INPUT_ELEMENTS // width))
+
+    inputs = tuple(
+        replace(one, values=few(one.values), validation=few(one.validation))
+        for one in patient.inputs
+    )
+    numbers = Numbers(replace(patient, inputs=inputs))
+    found: dict[str, Any] = {}
+    for name in ("input_moments", "validation_moments"):
+        with contextlib.suppress(Missing):
+            moments = numbers[name]
+            # Whoever reads on, in all rows, finds them.
+            found[name] = tuple(
+                replace(one, data=data) for one, data in zip(moments, patient.inputs, strict=True)
+            )
+    return found
 
 
 def _shrunk(patient: Patient) -> Patient:

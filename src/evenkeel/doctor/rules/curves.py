@@ -191,6 +191,8 @@ class SlowConvergence(Rule):
     # second half of two 0.37 times. Powers such as 1/sqrt(t) stay below 0.4.
     ratio = 0.6
     errors = 4.0
+    # A twentieth of the way: less is the jitter of a run that has converged.
+    part = 0.05
     # From here on most of the way is done, and the finding is a note.
     most = 0.5
 
@@ -227,7 +229,7 @@ class SlowConvergence(Rule):
                 Number("part of a constant's loss that is gone", curve.skill),
             )
             yield from numbers
-            is_falling = second > self.ratio * max(first, 0.0) and second > 0.02 * abs(end)
+            is_falling = second > self.ratio * max(first, 0.0) and second > self.part * curve.way
             is_sure = second > self.errors * curve.error(end)
             if is_falling and is_sure and not rate_came_down and _validation_gains(curve):
                 is_most = math.isfinite(curve.skill) and curve.skill > self.most

@@ -21,9 +21,10 @@ from evenkeel.doctor.statistics.targets import HeadTargets
 
 # The standard deviation of a row's loss, in means, as the module's text has it.
 SCATTER = 2.0
-# Epochs of which the fit of a linear model looks at so many rows.
-_LINEAR_ROWS = 2000
-_LINEAR_FEATURES = 1000
+# A linear model is fitted to half of so many rows, with so many columns: those that go along with
+# the targets most. Fewer columns can only make it worse, so that it still says what can be had.
+_LINEAR_ROWS = 1000
+_LINEAR_FEATURES = 100
 # A rate has come down when it is below this part of its highest.
 _COME_DOWN = 0.5
 
@@ -44,7 +45,7 @@ class Curve:
         first: The loss before the first step, on one batch; None if that was not looked at.
 
     Example:
-        >>> curve = Curve(name="y", train=np.array([1.0, 0.5]), rows=100, constant=2.0)
+        >>> curve = Curve(name="y", train=np.array([1.0, 0.5, 0.5]), rows=100, constant=2.0)
         >>> curve.reference, curve.skill, curve.error(0.5)
         (2.0, 0.75, 0.1)
     """
@@ -266,10 +267,12 @@ def _linear_score(patient: Patient) -> LinearScore | None:
         return None
     x, y = patient.inputs[0].values, patient.targets[0].values
     head = patient.heads[0]
-    width = math.prod(x.shape[1:])
-    if y is None or len(x) != len(y) or len(x) < 200 or width > _LINEAR_FEATURES:
+    if y is None or len(x) != len(y) or len(x) < 200:
         return None
-    rows = np.random.Generator(np.random.Philox(0)).permutation(len(x))[:_LINEAR_ROWS]
+    draw = np.random.Generator(np.random.Philox(0))
+    rows = draw.integers(0, len(x), _LINEAR_ROWS) if len(x) > 2**20 else draw.permutation(len(x))
+    rows = np.unique(rows[:_LINEAR_ROWS])
+    draw.shuffle(rows)
     x, y = sample_of(x[rows]), np.asarray(y)[rows].reshape(len(rows), -1).astype(np.float64)
     if not (np.isfinite(x).all() and np.isfinite(y).all()):
         return None
@@ -294,6 +297,11 @@ def _ridge(x: np.ndarray, y: np.ndarray, new: np.ndarray) -> np.ndarray:
     """Returns what a ridge regression on standardized columns says of new rows."""
     mean, spread = x.mean(axis=0), x.std(axis=0)
     spread[spread == 0] = 1.0
-    x, new = (x - mean) / spread, (new - mean) / spread
+    x = (x - mean) / spread
+    if x.shape[1] > _LINEAR_FEATURES:
+        related = np.abs(x.T @ (y - y.mean(axis=0))).max(axis=1)
+        chosen = np.argsort(-related)[:_LINEAR_FEATURES]
+        x, new, mean, spread = x[:, chosen], new[:, chosen], mean[chosen], spread[chosen]
+    new = (new - mean) / spread
     gram = x.T @ x + 0.01 * len(x) * np.eye(x.shape[1])
     return (new @ np.linalg.solve(gram, x.T @ (y - y.mean(axis=0)))) + y.mean(axis=0)
