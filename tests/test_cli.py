@@ -14,7 +14,8 @@ from click.testing import CliRunner
 
 from evenkeel import runs
 from evenkeel.cli import main
-from evenkeel.models import load_model
+from evenkeel.layers import Dense
+from evenkeel.models import Sequential, load_model
 
 QUICK = ["--hidden", "4", "--epochs", "2", "--batch-size", "16", "--quiet"]
 
@@ -366,3 +367,40 @@ class TestCheckup:
     def test_pages_are_shown_and_unknown_codes_refused(self):
         assert "False alarms" in call("explain", "init-scale")
         assert "init-scale" in call("explain", "init-scal", code=2)
+
+
+class TestRepair:
+    @pytest.fixture
+    def sick(self, tmp_path):
+        """A network saved with its loss, and a table whose targets are far too large for it."""
+        random = np.random.Generator(np.random.Philox(3))
+        x = random.normal(size=(300, 4))
+        np.savez(
+            tmp_path / "prices.npz", x=x, y=2.5e5 + 1e5 * x[:, 0] + 3e4 * random.normal(size=300)
+        )
+        model = Sequential([Dense(1, input_shape=(4,))])
+        model.compile("adam", loss="mse", metrics=["mae"])
+        model.save(tmp_path / "net.safetensors")
+        return tmp_path
+
+    def test_a_model_file_is_repaired_and_left_as_it_is(self, sick):
+        before = (sick / "net.safetensors").read_bytes()
+        page, code = sick / "page.html", sick / "net.py"
+        given = ["repair", sick / "net.safetensors", sick / "prices.npz", "--budget", 1500]
+        shown = call(*given, "--html", page, "--code", code)
+        assert "ACCEPTED  scale-targets" in shown
+        assert (sick / "net.safetensors").read_bytes() == before
+        repaired = load_model(sick / "net-repaired.safetensors")
+        assert [layer.name for layer in repaired.layers] == ["dense", "raw_units"]
+        assert "scale-targets" in page.read_text(encoding="utf-8")
+        compile(code.read_text(encoding="utf-8"), "net.py", "exec")
+        assert "--force" in call(*given, code=2)
+
+    def test_what_cannot_be_repaired_exits_with_1_and_writes_no_model(self, place):
+        found = json.loads(call("repair", place / "classes", "--budget", 60, "--json", code=1))
+        assert not found["is_repaired"]
+        assert {attempt["verdict"] for attempt in found["attempts"]} <= {"not tried", "rejected"}
+        assert not (place / "classes" / "model-repaired.safetensors").exists()
+
+    def test_a_model_file_without_data_is_refused(self, sick):
+        assert "mydata.npz" in call("repair", sick / "net.safetensors", code=2)

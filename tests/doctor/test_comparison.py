@@ -100,7 +100,7 @@ def test_what_is_given_up_would_have_been_rejected():
         ([0.3, -0.01], 3, True),
         ([0.3, 0.25], 3, False),
         ([-0.1], 6, False),
-        ([-0.1, -0.1, -0.1], 6, True),
+        ([-0.1, -0.1, -0.1, -0.1], 6, True),
     ],
 )
 def test_arms_are_given_up_when_no_seed_can_save_them(differences, seeds, expected):

@@ -81,9 +81,9 @@ def test_inputs_are_standardized_in_front_of_a_stack(random):
 
 
 def test_inputs_are_standardized_behind_the_input_of_a_graph(random):
-    made = treated(skip(random), "standardize-inputs", "table")
+    made = treated(skip(random), "standardize-inputs", "x")
     assert kinds(made)[:2] == ["InputLayer", "Normalization"]
-    assert made.patient.layer("first").sources == ("scaling_of_table",)
+    assert made.patient.layer("first").sources == ("scaling_of_x",)
     assert runs(made)
 
 
@@ -290,7 +290,8 @@ def test_the_model_that_is_treated_stays_as_it_is(random):
     model.build((None, 5))
     before = model.get_weights()
     sick = Subject.of(model, x, y, (x, y), RunRecord())
-    with seeded(3):
-        trains(treated(sick, "insert-batchnorm", "dense", "dense_1"))
+    made = treated(sick, "insert-batchnorm", "dense", "dense_1")
+    made.model.fit(x, y, verbose=0)
     assert all(np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
-    assert model.optimizer.iterations == steps
+    assert model.optimizer.iterations == 0
+    assert len(model.layers) == 2

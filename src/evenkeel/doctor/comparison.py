@@ -9,7 +9,7 @@ the difference of losses under seed s at row i, its mean must exceed both
 A is the noise of seeds (starting weights, order of rows, dropout), B that of the rows that happen
 to be kept back. The first is the paired t-test over seeds. In the second, A + B is at least the
 variance of the mean where seeds and rows both vary (Owen, "The pigeonhole bootstrap", Annals of
-Applied Statistics 2007). T is the 95th percentile of Student's t, and n the degrees of freedom of
+Applied Statistics 2007). T is a high percentile of Student's t, and n the degrees of freedom of
 Satterthwaite (Biometrics 1946): (A + B)² / (A² / (S - 1) + B² / (N - 1)). Why the noise of seeds is
 not all: Bouthillier et al., "Accounting for Variance in Machine Learning Benchmarks", MLSys 2021.
 """
@@ -19,11 +19,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
-# The probability of taking an arm for better that is no better.
-_MISTAKES = 0.05
+# The probability of taking an arm for better that is no better: what is worth more seeds, and what is
+# believed. Of several remedies that do nothing one passes the first by chance soon.
+AT_FIRST, CONFIRMED = 0.05, 0.01
 # A difference below a hundredth of the trivial loss is not worth a change.
 WORTH = 0.01
 
@@ -54,12 +56,13 @@ class Comparison:
         return self.difference > self.noise
 
 
-def compare(before: np.ndarray, after: np.ndarray) -> Comparison:
+def compare(before: np.ndarray, after: np.ndarray, mistakes: float = AT_FIRST) -> Comparison:
     """Compares the losses of two arms.
 
     Args:
         before: The losses of one, (seeds, rows), with at least two seeds.
         after: Those of the other, under the same seeds and on the same rows.
+        mistakes: The probability of taking an arm for better that is no better.
 
     Example:
         >>> noise = np.random.default_rng(0).normal(size=(2, 3, 200)) * 0.1
@@ -72,10 +75,10 @@ def compare(before: np.ndarray, after: np.ndarray) -> Comparison:
     seeds, rows = differences.shape
     a = float(differences.mean(axis=1).var(ddof=1) / seeds)
     b = float(differences.mean(axis=0).var(ddof=1) / rows) if rows > 1 else 0.0
-    noise = student_limit(seeds - 1.0) * math.sqrt(a)
+    noise = student_limit(seeds - 1.0, mistakes) * math.sqrt(a)
     if b > 0:
         degrees = (a + b) ** 2 / (a**2 / (seeds - 1) + b**2 / (rows - 1))
-        noise = max(noise, student_limit(degrees) * math.sqrt(a + b))
+        noise = max(noise, student_limit(degrees, mistakes) * math.sqrt(a + b))
     return Comparison(
         difference=float(differences.mean()), noise=max(noise, WORTH), seeds=seeds, rows=rows
     )
@@ -108,7 +111,8 @@ def is_hopeless(differences: Sequence[float], seeds: int) -> bool:
     return True
 
 
-def student_limit(degrees: float, mistakes: float = _MISTAKES) -> float:
+@lru_cache(maxsize=256)
+def student_limit(degrees: float, mistakes: float = AT_FIRST) -> float:
     """Returns what Student's t exceeds with a small probability.
 
     With t = sqrt(n) tan φ the density is that of cos(φ)^(n - 1), which is summed up numerically.
@@ -122,7 +126,7 @@ def student_limit(degrees: float, mistakes: float = _MISTAKES) -> float:
         (2.92, 2.228)
     """
     # A grid that is finest at the far end, where one degree of freedom has its tail.
-    angles = np.pi / 2 * (1 - np.linspace(1, 0, 20_001) ** 3)
+    angles = np.pi / 2 * (1 - np.linspace(1, 0, 4_001) ** 3)
     density = np.cos(angles[:-1]) ** (max(degrees, 1.0) - 1)
     density = np.append(density, 1.0 if degrees <= 1 else 0.0)
     parts = (density[1:] + density[:-1]) / 2 * np.diff(angles)

@@ -81,7 +81,7 @@ def shown(treatment: dict[str, Any]) -> Group:
 
 def _experiment(treatment: dict[str, Any]) -> str:
     return (
-        f"{len(treatment['seeds'])} seeds each, {treatment['epochs']} epochs of "
+        f"{len(treatment['seeds'])} seeds, {treatment['epochs']} epochs of "
         f"{treatment['rows']:,} rows, judged on {treatment['held_out_rows']:,} rows; "
         f"{treatment['steps']:,} of {treatment['budget']:,} steps."
     )
@@ -93,6 +93,8 @@ def _attempt(attempt: dict[str, Any]) -> list[Any]:
         ("  " + " + ".join(attempt["remedies"]), "bold"),
         f"  for {', '.join(attempt['codes'])}",
     )
+    if attempt["verdict"] == "not tried":
+        return [Text.assemble(head, "  ", (attempt["reason"], "dim"))]
     lines = [Text(attempt["reason"])]
     if attempt["type"]:
         lines.append(Text.assemble("Type: ", (attempt["type"], "green")))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from evenkeel.doctor.causes import by_cause
-from evenkeel.doctor.comparison import compare
+from evenkeel.doctor.comparison import AT_FIRST, CONFIRMED, compare
 from evenkeel.doctor.diagnosis import Diagnosis, diagnose
 from evenkeel.doctor.finding import Finding
 from evenkeel.doctor.patient import Patient
@@ -26,6 +26,30 @@ from evenkeel.treatment.subject import Subject, prescribe
 
 Tell = Callable[[str], None]
 Prescribed = list[tuple[Finding, str]]
+
+
+@dataclass(kw_only=True, eq=False)
+class Trial:
+    """A treated arm against the best one so far, and what is known of it by now."""
+
+    best: Arm
+    arm: Arm
+    verdict: str = "rejected"
+    reason: str = ""
+    before: Score | None = None
+    after: Score | None = None
+    difference: float | None = None
+    noise: float | None = None
+
+    @property
+    def is_accepted(self) -> bool:
+        """Whether it is better as far as it was tried."""
+        return self.verdict == "accepted"
+
+    @property
+    def numbers(self) -> dict[str, Any]:
+        """What an attempt notes of it."""
+        return {name: getattr(self, name) for name in ("before", "after", "difference", "noise")}
 
 
 @dataclass(kw_only=True, eq=False)
@@ -126,25 +150,15 @@ class Course:
             reason = " ".join(str(error).split())
             self._note(chosen, "not tried", f"It cannot be carried out: {reason}")
             return False
-        if treated is subject:
+        mark = fingerprint(treated)
+        if treated is subject or mark == fingerprint(subject):
             self._note(chosen, "not tried", "It changes nothing here.")
             return False
-        mark = fingerprint(treated.patient)
         if mark in self._seen:
             self._note(chosen, "not tried", f"It comes to the same as {self._seen[mark]}.")
             return False
         self._seen[mark] = " + ".join(name for _, name in chosen)
-        try:
-            arm = self.experiment.run(treated, against=self.arm)
-        except BudgetSpentError:
-            self._note(chosen, "not tried", "The budget is spent.")
-            raise
-        accepted = self._judged(chosen, arm)
-        if accepted:
-            self.arm = arm
-        elif len(chosen) == 1:
-            self._in_vain.add(chosen[0][1])
-        return accepted
+        return self._tried_out(chosen, treated)
 
     def _treated(self, subject: Subject, chosen: Prescribed) -> Subject:
         for finding, name in chosen:
@@ -153,37 +167,68 @@ class Course:
                 subject = prescribe(subject, after, name)
         return subject
 
-    def _judged(self, chosen: Prescribed, arm: Arm) -> bool:
-        """Compares an arm with the best one so far, notes the verdict, and returns it."""
-        done, judge = len(arm.losses), self.experiment.judge
-        before = score_of(judge, self.arm, done)
-        if arm.error:
-            reason = " ".join(arm.error.split())
-            self._note(chosen, "rejected", f"It could not be trained: {reason}", arm)
-            return False
-        is_whole = done == len(self.experiment.seeds)
-        result = compare(np.array(self.arm.losses), np.array(arm.losses)) if is_whole else None
-        after = score_of(judge, arm, done)
-        is_better = result is not None and result.is_better
-        difference = float(np.mean(np.array(self.arm.losses[:done]) - np.array(arm.losses)))
-        self._note(
-            chosen,
-            "accepted" if is_better else "rejected",
-            _reason(before, after, difference, None if result is None else result.noise, done),
-            arm,
-            before=before,
-            after=after,
-            difference=difference,
-            noise=None if result is None else result.noise,
-        )
-        return is_better
+    def _tried_out(self, chosen: Prescribed, treated: Subject) -> bool:
+        """Trains a treated subject against the best arm so far, and notes what came of it."""
+        spent = self.experiment.budget.spent
+        trial = Trial(best=self.arm, arm=Arm(subject=treated))
+        try:
+            self._run(trial)
+        except BudgetSpentError:
+            trial.reason = "The budget was spent before it was decided."
+            raise
+        finally:
+            steps = self.experiment.budget.spent - spent
+            self._note(chosen, trial.verdict, trial.reason, trial, steps)
+        if trial.is_accepted:
+            self.arm = trial.arm
+        elif len(chosen) == 1:
+            self._in_vain.add(chosen[0][1])
+        return trial.is_accepted
+
+    def _run(self, trial: Trial) -> None:
+        """Trains under the first seeds and, if that leaves a doubt, under more to confirm it."""
+        experiment = self.experiment
+        trial.arm = experiment.run(trial.arm.subject, against=trial.best)
+        if trial.arm.error:
+            reason = " ".join(trial.arm.error.split())
+            trial.reason = f"It could not be trained: {reason}"
+            return
+        self._judge(trial, CONFIRMED)
+        if not trial.is_accepted and self._looks_better(trial) and experiment.more_seeds:
+            experiment.confirm(trial.best, trial.arm)
+            self._judge(trial, CONFIRMED)
+
+    def _looks_better(self, trial: Trial) -> bool:
+        done = len(trial.arm.losses)
+        before, after = (np.array(arm.losses[:done]) for arm in (trial.best, trial.arm))
+        return not trial.arm.is_given_up and compare(before, after, AT_FIRST).is_better
+
+    def _judge(self, trial: Trial, mistakes: float) -> None:
+        judge, done = self.experiment.judge, len(trial.arm.losses)
+        before, after = (np.array(arm.losses[:done]) for arm in (trial.best, trial.arm))
+        trial.before, trial.after = score_of(judge, trial.best, done), score_of(judge, trial.arm)
+        trial.difference = float(np.mean(before - after))
+        trial.noise = None
+        if not trial.arm.is_given_up:
+            result = compare(before, after, mistakes)
+            trial.noise = result.noise
+            trial.verdict = "accepted" if result.is_better else "rejected"
+        trial.reason = _reason(trial)
 
     # -- the log -------------------------------------------------------------------------------
 
     def _note(
-        self, chosen: Prescribed, verdict: str, reason: str, arm: Arm | None = None, **numbers: Any
+        self,
+        chosen: Prescribed,
+        verdict: str,
+        reason: str,
+        trial: Trial | None = None,
+        steps: int = 0,
     ) -> None:
         patient = self.arm.subject.patient
+        arm = None if trial is None else trial.arm
+        every = (*self.experiment.seeds, *self.experiment.more_seeds)
+        numbers = {} if trial is None else trial.numbers
         attempt = Attempt(
             remedies=tuple(name for _, name in chosen),
             codes=tuple(dict.fromkeys(finding.code for finding, _ in chosen)),
@@ -192,8 +237,8 @@ class Course:
             types="; ".join(_to_type(patient, finding, name, arm) for finding, name in chosen),
             verdict=verdict,
             reason=reason,
-            seeds=() if arm is None else self.experiment.seeds[: len(arm.losses)],
-            steps=0 if arm is None else arm.steps,
+            seeds=() if arm is None or arm.error else every[: len(arm.losses)],
+            steps=steps,
             **numbers,
         )
         self.attempts.append(attempt)
@@ -214,19 +259,24 @@ def _to_type(patient: Patient, finding: Finding, name: str, arm: Arm | None) -> 
     return f"{said}  # found: {arm.rate:.3g}" if arm is not None and is_measured else said
 
 
-def _reason(before: Score, after: Score, difference: float, noise: float | None, seeds: int) -> str:
+def _reason(trial: Trial) -> str:
+    before, after, seeds = trial.before, trial.after, len(trial.arm.losses)
+    assert before is not None
+    assert after is not None
+    assert trial.difference is not None
     change = f"{before.metric} {_shown(before)} before, {_shown(after)} after"
-    if noise is None:
+    if trial.noise is None:
         return (
             f"{change}, under {seeds} seed{'s' * (seeds > 1)}: it can no longer be found better "
             "than noise, and was given up."
         )
-    loss = f"the loss fell by {difference:.3g} of a trivial predictor's"
-    if difference <= 0:
+    if trial.difference <= 0:
         return f"{change}: it is not better."
-    if difference <= noise:
-        return f"{change}: {loss}, and {noise:.3g} may be noise."
-    return f"{change}: {loss}, where {noise:.3g} may be noise."
+    joined = "where" if trial.difference > trial.noise else "and"
+    return (
+        f"{change}: the loss fell by {trial.difference:.3g} of a trivial predictor's, {joined} "
+        f"{trial.noise:.3g} may be noise."
+    )
 
 
 def _shown(score: Score) -> str:
@@ -295,8 +345,9 @@ def is_changed(before: Patient, after: Patient) -> bool:
     )
 
 
-def fingerprint(patient: Patient) -> str:
-    """Returns a text that is equal for patients whose networks, training and data are equal."""
+def fingerprint(subject: Subject) -> str:
+    """Returns a text that is equal for subjects whose networks, training and data are equal."""
+    patient = subject.patient
     layers = [
         (part.name, part.kinds, part.sources, part.is_trainable, _written(part.config))
         for part in patient.parts
@@ -306,7 +357,8 @@ def fingerprint(patient: Patient) -> str:
     schedule = optimizer and optimizer.schedule
     curve = schedule and (schedule.kind, _written({"r": schedule.rates, "s": schedule.steps}))
     data = [_written({"a": array}) for array in _arrays(patient)]
-    return repr((layers, patient.heads, patient.run, training, curve, data))
+    rate = subject.measures_rate
+    return repr((layers, patient.heads, patient.run, training, rate, curve, data))
 
 
 def _written(config: Any) -> list[Any]:

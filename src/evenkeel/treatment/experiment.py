@@ -90,7 +90,7 @@ class Length:
         batch_size: Rows a step.
 
     Example:
-        >>> Length.within(6000, seeds=3, rows=640, batch_size=32, epochs=None, remedies=1)
+        >>> Length.within(20_000, seeds=3, rows=640, batch_size=32, epochs=None, remedies=1)
         Length(epochs=50, rows=640, batch_size=32)
     """
 
@@ -140,7 +140,8 @@ class Length:
                     )
                 )
             return cls(epochs=epochs, rows=rows, batch_size=batch_size)
-        each = budget // (seeds * (1 + min(max(remedies, 1), _MOST_ARMS)))
+        # Beside the network as it is, a part is left for a range test, and to confirm.
+        each = budget // (seeds * (2 + min(max(remedies, 1), _MOST_ARMS)))
         if each < 1:
             raise InvalidArgumentError(
                 explain(
@@ -186,12 +187,14 @@ class Experiment:
     Attributes:
         judge: Who scores them.
         seeds: The seeds of their runs.
+        more_seeds: Those of the runs that confirm what looks better.
         length: How long each run is.
         budget: What they may take together.
     """
 
     judge: Judge
     seeds: tuple[int, ...]
+    more_seeds: tuple[int, ...] = ()
     length: Length
     budget: Budget
 
@@ -206,16 +209,35 @@ class Experiment:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", EvenkeelWarning)
                 self._set_rate(arm)
-                for number, seed in enumerate(self.seeds):
+                for seed in self.seeds:
                     self._train(arm, seed)
                     if against is not None and self._is_hopeless(arm, against):
-                        arm.is_given_up = number + 1 < len(self.seeds)
+                        arm.is_given_up = True
                         break
         except EvenkeelError as error:
             arm.error = str(error)
             arm.losses = [self.judge.of_nothing()] * len(self.seeds)
             arm.shown = [math.nan] * len(self.seeds)
         return arm
+
+    def confirm(self, *arms: Arm) -> None:
+        """Trains arms under the seeds that confirm, as far as they were not yet.
+
+        Raises:
+            BudgetSpentError: If the budget does not do.
+        """
+        every = (*self.seeds, *self.more_seeds)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", EvenkeelWarning)
+            for arm in arms:
+                left = every[len(arm.losses) :]
+                self.budget.require(len(left) * self.length.steps(arm.subject.patient.rows or 0))
+                for seed in left:
+                    if arm.error:
+                        arm.losses.append(self.judge.of_nothing())
+                        arm.shown.append(math.nan)
+                    else:
+                        self._train(arm, seed)
 
     def _is_hopeless(self, arm: Arm, against: Arm) -> bool:
         pairs = zip(against.losses, arm.losses, strict=False)
@@ -229,6 +251,8 @@ class Experiment:
         x, y, weight = self._rows_of(subject)
         steps = min(_RANGE_TEST_STEPS, max(20, self.length.steps(subject.patient.rows or 0)))
         self.budget.require(steps)
+        with seeded(self.seeds[0]):
+            subject.model.set_weights(subject.drawn())
         search = find_learning_rate(
             subject.model,
             x,
@@ -263,7 +287,7 @@ class Experiment:
         self.budget.require(self.length.steps(subject.patient.rows or 0))
         with seeded(seed):
             model.set_weights(subject.drawn())
-            _rewind(model.optimizer)
+            rewind(model.optimizer)
             clock = _Clock(self.budget)
             is_watched = subject.patient.run.early_stopping
             try:
@@ -288,7 +312,7 @@ class Experiment:
             arm.weights = model.get_weights()
 
 
-def _rewind(optimizer: Any) -> None:
+def rewind(optimizer: Any) -> None:
     """Makes an optimizer begin anew; it stays the one that programs were compiled for."""
     optimizer.slots = None
     optimizer.iterations = 0

@@ -26,8 +26,16 @@ from evenkeel.errors import (
     positive_integer,
 )
 from evenkeel.examination import DEPTHS, Checkup
+from evenkeel.randomness import seeded
 from evenkeel.treatment.course import Course, everything, examined, score_of
-from evenkeel.treatment.experiment import Arm, Budget, BudgetSpentError, Experiment, Length
+from evenkeel.treatment.experiment import (
+    Arm,
+    Budget,
+    BudgetSpentError,
+    Experiment,
+    Length,
+    rewind,
+)
 from evenkeel.treatment.record import Treatment
 from evenkeel.treatment.source import source_of
 from evenkeel.treatment.subject import Subject, form_of
@@ -59,10 +67,10 @@ def repair(
     Each remedy of each finding, in order, is an experiment: the network as it is and the treated
     one are trained with the same seeds, rows and number of steps, and judged on the same held-out
     rows. A remedy stays if the treated network is better there by more than the noise of seeds and
-    of rows (`evenkeel.doctor.comparison` has the test); otherwise it is rolled back. That a finding
-    is gone counts for nothing. After a remedy was accepted, the treated network is examined again.
-    At the end, what did not help alone is tried once together, since several faults may each be
-    enough to stop learning.
+    of rows (`evenkeel.doctor.comparison` has the test); where that leaves a doubt, as many further
+    seeds must confirm it; otherwise it is rolled back. That a finding is gone counts for nothing.
+    After a remedy was accepted, the treated network is examined again. At the end, what did not
+    help alone is tried once together, since several faults may each be enough to stop learning.
 
     The model is left untouched: copies with fresh weights are trained in its place. Layers that are
     not trainable keep their values. The repaired model takes raw inputs and gives raw answers;
@@ -83,7 +91,8 @@ def repair(
         findings: What to treat: a checkup, or findings, such as those of `fit`. When None, the
             model is examined.
         depth: How deep to look: see `checkup`.
-        seeds: Under how many seeds each network is trained, at least 3.
+        seeds: Under how many seeds each network is trained, at least 3, and under as many more
+            where a doubt is left.
         batch_size: Rows a step.
         epochs: How many epochs each run has; as many as the budget allows, up to 50, when None.
             Schedules are judged only when it is given.
@@ -125,22 +134,25 @@ def repair(
     fraction = number_in(
         "repair(validation_fraction)", validation_fraction, 0, 1, low_open=True, high_open=True
     )
-    data = _parted(model, x, y, validation_data, fraction, seed)
-    subject = Subject.of(model, *data, run, class_weight)
-    subject = replace(subject, y_form=form_of(y, len(subject.patient.heads)))
-    found = _findings(findings, subject, depth)
-    experiment = Experiment(
-        judge=_judge(subject.patient, found),
-        seeds=tuple(range(seed, seed + integer_at_least(_LEAST_SEEDS, "repair(seeds)", seeds))),
-        length=_length(budget, seeds, subject, found),
-        budget=Budget(
-            steps=budget,
-            seconds=seconds
-            if seconds is None
-            else number_in("repair(seconds)", seconds, 0, float("inf"), low_open=True),
-        ),
-    )
-    return _course(experiment, subject, found, depth, tell or (lambda sentence: None))
+    with seeded(seed):  # the process-wide source of seeds goes on as if nothing had happened
+        data = _parted(model, x, y, validation_data, fraction, seed)
+        subject = Subject.of(model, *data, run, class_weight)
+        subject = replace(subject, y_form=form_of(y, len(subject.patient.heads)))
+        found = _findings(findings, subject, depth)
+        seeds = integer_at_least(_LEAST_SEEDS, "repair(seeds)", seeds)
+        experiment = Experiment(
+            judge=_judge(subject.patient, found),
+            seeds=tuple(range(seed, seed + seeds)),
+            more_seeds=tuple(range(seed + seeds, seed + 2 * seeds)),
+            length=_length(budget, seeds, subject, found),
+            budget=Budget(
+                steps=budget,
+                seconds=seconds
+                if seconds is None
+                else number_in("repair(seconds)", seconds, 0, float("inf"), low_open=True),
+            ),
+        )
+        return _course(experiment, subject, found, depth, tell or (lambda sentence: None))
 
 
 def _refuse(model: Any, y: Any, depth: str) -> None:
@@ -193,10 +205,13 @@ def _treatment(
     subject = arm.subject
     if arm.weights is not None:
         subject.model.set_weights(arm.weights)
+    rewind(subject.model.optimizer)  # what it holds are the momenta of the last seed's run
+    model = subject.in_raw_units()
+    model._telemetry = baseline.subject.origin[0]._telemetry
     length, rows = experiment.length, subject.patient.rows or 0
     return Treatment(
         name=subject.model.name,
-        model=subject.in_raw_units(),
+        model=model,
         before=score_of(judge, baseline),
         after=score_of(judge, arm),
         attempts=tuple(course.attempts),
@@ -206,7 +221,7 @@ def _treatment(
         classes=next((labels for labels in subject.classes if labels is not None), None),
         steps=experiment.budget.spent,
         budget=experiment.budget.steps,
-        seeds=experiment.seeds,
+        seeds=(*experiment.seeds, *experiment.more_seeds)[: len(arm.losses)],
         epochs=length.epochs,
         rows=min(length.rows, rows),
         held_out_rows=judge.rows,

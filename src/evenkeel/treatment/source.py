@@ -80,7 +80,7 @@ class _Writer:
                     f"{name} = np.searchsorted(classes, {name})"
                 )
         for n, scale in enumerate(self.subject.scales):
-            if scale != (1.0, 0.0):
+            if scale is not None:
                 name = self._target(n)
                 blocks.append(
                     f"{self._mean(n)} = {name}.mean(axis=0)\n{self._spread(n)} = {name}.std(axis=0)"
@@ -251,7 +251,7 @@ class _Writer:
     def _scaled_targets(self) -> str:
         scaled = [
             self._target(n)
-            if scale == (1.0, 0.0)
+            if scale is None
             else f"({self._target(n)} - {self._mean(n)}) / {self._spread(n)}"
             for n, scale in enumerate(self.subject.scales)
         ]
@@ -260,7 +260,7 @@ class _Writer:
     def finishing(self) -> list[str]:
         """Returns what brings predictions back to raw units."""
         scales = self.subject.scales
-        if all(scale == (1.0, 0.0) for scale in scales):
+        if all(scale is None for scale in scales):
             return []
         if isinstance(self.model, Sequential):
             block = (
@@ -270,7 +270,7 @@ class _Writer:
             return [block, self.compiling("model")]
         leaves = [
             f"model.outputs[{n}]"
-            if scale == (1.0, 0.0)
+            if scale is None
             else f"ek.layers.Normalization(mean={self._mean(n)}, variance={self._spread(n)}**2, "
             f"invert=True)(model.outputs[{n}])"
             for n, scale in enumerate(scales)

@@ -35,7 +35,8 @@ class Subject:
         patient: It and its data as plain records.
         origin: The model and the patients that it was made from, before and after the remedy.
         given_weights: The weights of classes that the user gave; None if there are none.
-        scales: For each output the factor and the offset that lead back to raw units.
+        scales: For each output the factor and the offset that lead back to raw units; None where
+            it answers in them.
         classes: For each output the raw labels of its class numbers; None where they are those.
         x_form: "one", "list" or "dict": how the user gave the inputs.
         y_form: The same of the targets.
@@ -47,7 +48,7 @@ class Subject:
     patient: Patient
     origin: tuple[Any, Patient, Patient]
     given_weights: Mapping[int, float] | None = None
-    scales: tuple[tuple[Any, Any], ...]
+    scales: tuple[tuple[Any, Any] | None, ...]
     classes: tuple[np.ndarray | None, ...]
     x_form: str
     y_form: str
@@ -81,7 +82,7 @@ class Subject:
             patient=patient,
             origin=(model, patient, patient),
             given_weights=class_weight,
-            scales=((1.0, 0.0),) * count,
+            scales=(None,) * count,
             classes=(None,) * count,
             x_form=form_of(x, len(patient.inputs)),
             y_form=form_of(y, count),
@@ -95,8 +96,10 @@ class Subject:
     def forms(self) -> tuple[Form, ...]:
         """In which form it answers at each output that has a task."""
         return tuple(
-            Form(head=head, classes=labels, scale=scale, offset=offset)
-            for head, labels, (scale, offset) in zip(
+            Form(head=head, classes=labels)
+            if scale is None
+            else Form(head=head, classes=labels, scale=scale[0], offset=scale[1])
+            for head, labels, scale in zip(
                 self.patient.heads, self.classes, self.scales, strict=True
             )
             if head.loss is not None
@@ -152,7 +155,7 @@ class Subject:
     @property
     def is_scaled(self) -> bool:
         """Whether the model answers in other units than the raw ones."""
-        return any(scale != (1.0, 0.0) for scale in self.scales)
+        return any(scale is not None for scale in self.scales)
 
     def in_raw_units(self) -> Any:
         """Returns the trained model with layers behind it that undo the scaling of targets."""
@@ -176,7 +179,9 @@ class Subject:
     def _stack_in_raw_units(self, model: Any) -> Any:
         taken = {layer.name for layer in model.layers}
         names = ("raw_units", *(f"raw_units_{n}" for n in range(len(taken))))
-        undoing = _undoing(self.scales[0], next(n for n in names if n not in taken))
+        (scale,) = self.scales
+        assert scale is not None
+        undoing = _undoing(scale, next(n for n in names if n not in taken))
         raw = Sequential([*model.layers, undoing], name=model.name)
         raw.ensure_built(model.build_shape)
         return raw
@@ -185,7 +190,7 @@ class Subject:
         """Returns a graph with undoing layers, which take over the names of the outputs."""
         found = []
         for tensor, scale, name in zip(model.outputs, self.scales, model.output_names, strict=True):
-            if scale == (1.0, 0.0):
+            if scale is None:
                 found.append(tensor)
                 continue
             if tensor.node.layer.name == name:
@@ -310,7 +315,7 @@ def _data_steps(subject: Subject, after: Patient) -> tuple[Any, Any]:
             continue
         if before.heads[n].is_regression:
             factor, offset = _affine(old.values, new.values)
-            scale, start = subject.scales[n]
+            scale, start = subject.scales[n] or (1.0, 0.0)
             scales[n] = (factor * scale, offset * scale + start)
         else:
             classes[n] = _numbered(before.heads[n], old.values, new.values)

@@ -39,7 +39,7 @@ def compile_like(network: Any, model: Any, before: Patient, after: Patient) -> N
         (0.001, 0.01)
     """
     network.compile(
-        optimizer_for(model.optimizer, before, after), **_declared(model, before, after)
+        optimizer_for(model.optimizer, before, after), **_declared(network, model, before, after)
     )
 
 
@@ -125,10 +125,11 @@ def _longer(value: Any, ratio: float) -> Any:
 # -- losses and metrics --------------------------------------------------------------------------
 
 
-def _declared(model: Any, before: Patient, after: Patient) -> dict[str, Any]:
+def _declared(network: Any, model: Any, before: Patient, after: Patient) -> dict[str, Any]:
     said = model.declared
     settings = {"precision": said.precision}
-    if all(old is new for old, new in zip(before.heads, after.heads, strict=True)):
+    are_same = all(old is new for old, new in zip(before.heads, after.heads, strict=True))
+    if are_same and (not model.built or network.output_names == model.output_names):
         return {
             **settings,
             "loss": said.loss,
