@@ -110,7 +110,7 @@ def test_what_cannot_be_read_is_refused(write, text, target, more, words):
 
 def test_later_files_are_held_to_the_form(write):
     form = read_csv(write(HOUSES), "price").form
-    with pytest.raises(EvenkeelError, match="no column 'rooms'. Did you mean 'room'"):
+    with pytest.raises(EvenkeelError, match="Did you mean 'room'"):
         form.inputs({"room": ["3"], "sea": ["far"]}, "new.csv")
     with pytest.raises(EvenkeelError, match="'three'"):
         form.inputs({"rooms": ["three"], "sea": ["far"]}, "new.csv")
