@@ -1,4 +1,4 @@
-"""Rules of what was measured, on numbers alone: nothing but the numbers in their names is needed."""
+"""Rules of what was measured, on numbers alone: they need nothing but what their names ask."""
 
 from __future__ import annotations
 

@@ -229,7 +229,7 @@ class _Bench:
     def _kernels(self, state: State) -> dict[str, np.ndarray]:
         """Returns the kernels by path; biases and normalizations are no kernels."""
         return {
-            path: np.array(value)
+            path: np.array(value, np.float64)
             for path, value in state.trained.items()
             if path.endswith("kernel")
         }
