@@ -136,12 +136,13 @@ def test_a_rate_is_too_high_by_what_it_costs():
 
 def test_a_rate_is_too_low_by_the_way_that_the_run_goes():
     probe = tried(
-        declared=trial(1e-4, 2.3, 2.0), others=(trial(1e-5, 2.3, 2.3), trial(0.1, 2.3, 0.5))
+        start=2.3, declared=trial(1e-4, 2.3, 2.0),
+        others=(trial(1e-5, 2.3, 2.3), trial(0.1, 2.3, 0.5)),
     ).probe  # fmt: skip
 
     def answer(steps, taken=0):
         return severities(
-            LearningRateTooLow(), probe=probe, optimizer=SGD, search=probe.search, learnable=2.3,
+            LearningRateTooLow(), probe=probe, optimizer=SGD, search=probe.search,
             run=RunRecord(steps_taken=taken), steps=steps,
         )  # fmt: skip
 
