@@ -50,6 +50,14 @@ def test_gradients_are_judged_by_what_he_et_al_saw(factor, expected):
         assert severities(ExplodingGradients(), gradient_flow=flow) == expected
 
 
+def test_a_network_without_depth_is_healthy():
+    """A linear model has no hidden layer that anything could get lost in."""
+    subject = ran(patient(layers=patient().layers[1:]))
+    verdicts = {verdict.code: verdict.answer for verdict in diagnose(subject).verdicts}
+    for code in ("vanishing-gradients", "exploding-activations", "dead-units", "saturated-units"):
+        assert verdicts[code] == "healthy"
+
+
 def test_new_weights_are_offered_where_they_would_help():
     def remedies(reference):
         flow = Flow(factors={"a": 1e-6}, reference={"a": reference}, rows=100)
