@@ -1,4 +1,4 @@
-"""Rules of what was measured, on numbers alone: nothing but the numbers in their names is needed."""
+"""Rules of what was measured, on numbers alone: they need nothing but what their names ask."""
 
 from __future__ import annotations
 
@@ -48,6 +48,14 @@ def test_gradients_are_judged_by_what_he_et_al_saw(factor, expected):
     if factor:
         flow = Flow(factors={"a": 1 / factor, "b": 0.9}, rows=100)
         assert severities(ExplodingGradients(), gradient_flow=flow) == expected
+
+
+def test_a_network_without_depth_is_healthy():
+    """A linear model has no hidden layer that anything could get lost in."""
+    subject = ran(patient(layers=patient().layers[1:]))
+    verdicts = {verdict.code: verdict.answer for verdict in diagnose(subject).verdicts}
+    for code in ("vanishing-gradients", "exploding-activations", "dead-units", "saturated-units"):
+        assert verdicts[code] == "healthy"
 
 
 def test_new_weights_are_offered_where_they_would_help():
@@ -136,12 +144,13 @@ def test_a_rate_is_too_high_by_what_it_costs():
 
 def test_a_rate_is_too_low_by_the_way_that_the_run_goes():
     probe = tried(
-        declared=trial(1e-4, 2.3, 2.0), others=(trial(1e-5, 2.3, 2.3), trial(0.1, 2.3, 0.5))
+        start=2.3, declared=trial(1e-4, 2.3, 2.0),
+        others=(trial(1e-5, 2.3, 2.3), trial(0.1, 2.3, 0.5)),
     ).probe  # fmt: skip
 
     def answer(steps, taken=0):
         return severities(
-            LearningRateTooLow(), probe=probe, optimizer=SGD, search=probe.search, learnable=2.3,
+            LearningRateTooLow(), probe=probe, optimizer=SGD, search=probe.search,
             run=RunRecord(steps_taken=taken), steps=steps,
         )  # fmt: skip
 

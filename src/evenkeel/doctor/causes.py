@@ -34,7 +34,7 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
     ),
     "inputs-not-standardized": (
         *("dead-units", "saturated-units", "learning-rate-too-high", "oscillating-loss"),
-        *("selu-conditions", *_BAD_SIGNAL),
+        *("learning-rate-too-low", "selu-conditions", *_BAD_SIGNAL),
         *_BLOWN_UP,
         *_NO_LEARNING,
     ),
@@ -42,6 +42,7 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
     "targets-constant": ("class-imbalance", "targets-not-scaled", "labels-unrelated"),
     "targets-not-scaled": (
         *("initial-loss-off", "exploding-gradients", "learning-rate-too-high", "dead-units"),
+        "learning-rate-too-low",
         *_BLOWN_UP,
         *_NO_LEARNING,
     ),

@@ -7,7 +7,7 @@ is something to be learned. Their losses are in the network's own terms.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -155,43 +155,63 @@ def relations(
         held_out: The rows to judge by.
         answers: The network's outputs for the held-out rows; None where it has none.
     """
-    x, x_held = features_of(train)[:_ROWS], features_of(held_out)
-    spread = x.std(axis=0)
-    mean, spread = x.mean(axis=0), np.where(spread > 0, spread, 1)
-    x, x_held = (x - mean) / spread, (x_held - mean) / spread
+    x, x_held = _standardized(features_of(train)[:_ROWS], features_of(held_out))
     found = []
     parts = zip(heads, targets_of(train.y, heads), targets_of(held_out.y, heads), strict=True)
     for number, (head, y, y_held) in enumerate(parts):
-        if head.loss is None or head.loss.target_kind is None:
+        kind = None if head.loss is None else head.loss.target_kind
+        if kind is None:
             continue
-        is_numbers = head.loss.target_kind == "numbers"
-        ours = None if answers is None else answers[number]
-        width = None if head.loss.target_kind != "classes" or ours is None else ours.shape[-1]
-        wanted, wanted_held = (_columns(v, head.loss.target_kind, width) for v in (y, y_held))
+        ours = None if answers is None else _as_guesses(head.loss, answers[number])
+        width = ours.shape[1] if kind == "classes" and ours is not None else None
+        wanted, wanted_held = (_columns(target, kind, width) for target in (y, y_held))
         if wanted.shape[1] > _MOST_COLUMNS or wanted.shape[1] != wanted_held.shape[1]:
             continue
         wanted = wanted[:_ROWS]
-        guesses = {"network": None if ours is None else ours.reshape(len(ours), -1)}
-        guesses["linear model"] = _guessed(Ridge(alpha=0.1 * len(x)), x, wanted, x_held)
-        guesses["trees"] = _guessed(_trees(), x, wanted, x_held)
-        score = _explained if is_numbers else _right
-        constant = np.broadcast_to(wanted.mean(axis=0), wanted_held.shape)
-        witnesses = tuple(
-            Witness(
-                name=name, score=score(wanted_held, g), strength=float(_strength(wanted_held, g))
-            )
-            for name, g in guesses.items()
-            if g is not None and g.shape == wanted_held.shape and np.isfinite(g).all()
-        )
+        guesses = {
+            "network": ours,
+            "linear model": _guessed(Ridge(alpha=0.1 * len(x)), x, wanted, x_held),
+            "trees": _guessed(_trees(), x, wanted, x_held),
+        }
         found.append(
             Relation(
                 name="y" if head.name is None else head.name,
                 rows=len(wanted_held),
-                constant_score=score(wanted_held, constant),
-                witnesses=witnesses,
+                constant_score=_SCORES[kind](
+                    wanted_held, np.broadcast_to(wanted.mean(axis=0), wanted_held.shape)
+                ),
+                witnesses=tuple(
+                    _witness(name, kind, wanted_held, answer)
+                    for name, answer in guesses.items()
+                    if answer is not None and _can_be_judged(answer, wanted_held)
+                ),
             )
         )
     return tuple(found)
+
+
+def _standardized(x: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns both with the mean and the deviation of the first taken out."""
+    mean, spread = x.mean(axis=0), x.std(axis=0)
+    spread = np.where(spread > 0, spread, 1)
+    return (x - mean) / spread, (other - mean) / spread
+
+
+def _can_be_judged(answers: np.ndarray, wanted: np.ndarray) -> bool:
+    return answers.shape == wanted.shape and bool(np.isfinite(answers).all())
+
+
+def _witness(name: str, kind: str, wanted: np.ndarray, answers: np.ndarray) -> Witness:
+    score = _SCORES[kind](wanted, answers)
+    return Witness(name=name, score=score, strength=strength_of(wanted, answers))
+
+
+def _as_guesses(loss: Any, answers: np.ndarray) -> np.ndarray:
+    """Returns a network's outputs as columns; logits of yes and no as probabilities."""
+    flat = np.asarray(answers, np.float64).reshape(len(answers), -1)
+    if loss.target_kind == "binary" and getattr(loss, "from_logits", False):
+        return 0.5 * (1 + np.tanh(0.5 * flat))
+    return flat
 
 
 def _columns(target: Any, kind: str, count: int | None) -> np.ndarray:
@@ -212,11 +232,13 @@ def _guessed(model: Any, x: np.ndarray, y: np.ndarray, x_held: np.ndarray) -> np
 
 
 def _right(wanted: np.ndarray, guesses: np.ndarray) -> float:
-    """Returns the part of rows whose class is right; of single columns, on which side of half."""
-    if wanted.shape[1] > 1:
-        return float(np.mean(wanted.argmax(axis=1) == guesses.argmax(axis=1)))
-    middle = 0.5 if guesses.min() >= 0 and guesses.max() <= 1 else 0.0
-    return float(np.mean((wanted > 0.5) == (guesses > middle)))
+    """Returns the part of rows whose class is right."""
+    return float(np.mean(wanted.argmax(axis=1) == guesses.argmax(axis=1)))
+
+
+def _on_the_right_side(wanted: np.ndarray, guesses: np.ndarray) -> float:
+    """Returns the part of yes and no, each on its own, that is right."""
+    return float(np.mean((wanted > 0.5) == (guesses > 0.5)))
 
 
 def _explained(wanted: np.ndarray, guesses: np.ndarray) -> float:
@@ -225,7 +247,15 @@ def _explained(wanted: np.ndarray, guesses: np.ndarray) -> float:
     return 1 - float(np.mean(np.square(wanted - guesses))) / max(variance, 1e-300)
 
 
-def _strength(wanted: np.ndarray, guesses: np.ndarray) -> float:
+_SCORES: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
+    "classes": _right,
+    "one-hot": _right,
+    "binary": _on_the_right_side,
+    "numbers": _explained,
+}
+
+
+def strength_of(wanted: np.ndarray, guesses: np.ndarray) -> float:
     """Returns the correlation of ranks of the best column, in deviations of what chance gives.
 
     Of unrelated columns it has the deviation 1/sqrt(rows - 1); the best of several is higher, which

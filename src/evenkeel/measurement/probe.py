@@ -8,6 +8,7 @@ slots.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,7 +22,7 @@ from evenkeel.engine.compilation import compiled
 from evenkeel.engine.epoch import marked
 from evenkeel.engine.feed import ArrayFeed
 from evenkeel.engine.fit import Programs
-from evenkeel.engine.objective import losses_of, targets_of, total_of
+from evenkeel.engine.objective import PENALTY, losses_of, targets_of, total_of
 from evenkeel.engine.plan import Plan
 from evenkeel.engine.state import State
 from evenkeel.engine.step import Batch
@@ -192,46 +193,52 @@ class _Bench:
         watched: bool = False,
         rows: np.ndarray | None = None,
     ) -> tuple[State, np.ndarray, dict[str, float]]:
-        state, losses, ratios, done, epoch = self._beginning(), [], [], 0, 0
+        """Returns the state at the end, the loss of each stretch, and what a step changes."""
+        state, losses, ratios = self._beginning(), [], []
         train = self._programs.train("off")
-        while done < len(rates):
+        looks = {len(rates) // 4, len(rates) // 2} if watched else set()
+        for done, at, count, data, order in self._stretches(len(rates), looks, blind, rows):
+            before = self._kernels(state) if done in looks else None
+            state, _, record, _ = train(
+                state,
+                self._nothing,
+                data,
+                order,
+                *marked([at, at + count]),
+                np.float32(rates[done]),
+            )
+            # Without what regularizers add: constant answers and linear models have none of it.
+            loss = float(record["loss"]) - float(record.get(PENALTY, 0.0))
+            if not math.isfinite(loss):
+                return state, _by_stretch(losses), {}
+            losses += [loss] * count
+            if before is not None:
+                ratios.append(_ratios(before, self._kernels(state)))
+        return state, _by_stretch(losses), _middle(ratios)
+
+    def _stretches(
+        self, total: int, looks: set[int], blind: bool, rows: np.ndarray | None
+    ) -> Iterator[tuple[int, int, int, Batch, Any]]:
+        """Yields the steps taken before, where to go on, how many steps, and on which rows."""
+        done, epoch = 0, 0
+        while done < total:
             (segment,) = self.feed.epoch(epoch)
-            data, order = segment.data, segment.order
-            if blind:
-                data = replace(data, x=jax.tree.map(jnp.zeros_like, data.x))
+            data = _blinded(segment.data) if blind else segment.data
+            order = segment.order
             if rows is not None:
                 order = jax.device_put(np.resize(rows.astype(np.int32), order.shape))
             at = 0
-            while at < segment.steps and done < len(rates):
-                is_seen = watched and done in (len(rates) // 4, len(rates) // 2)
-                count = 1 if is_seen else self._stretch(done, segment.steps - at, len(rates))
-                before = self._kernels(state) if is_seen else {}
-                rate = np.float32(rates[done])
-                state, _, record, _ = train(
-                    state, self._nothing, data, order, *marked([at, at + count]), rate
-                )
-                losses += [float(record["loss"])] * count
-                if is_seen:
-                    ratios.append(_ratios(before, self._kernels(state)))
-                if not math.isfinite(losses[-1]):
-                    return state, _by_stretch(losses[:-count]), {}
+            while at < segment.steps and done < total:
+                count = min(_STRETCH - done % _STRETCH, segment.steps - at, total - done)
+                count = 1 if done in looks else count
+                yield done, at, count, data, order
                 at, done = at + count, done + count
             epoch += 1
-        middle = (
-            {path: float(np.median([r[path] for r in ratios])) for path in ratios[0]}
-            if (ratios)
-            else {}
-        )
-        return state, _by_stretch(losses), middle
-
-    def _stretch(self, done: int, left: int, total: int) -> int:
-        """Returns how many steps to take at once: up to the next mark, segment or end."""
-        return min(_STRETCH - done % _STRETCH, left, total - done)
 
     def _kernels(self, state: State) -> dict[str, np.ndarray]:
         """Returns the kernels by path; biases and normalizations are no kernels."""
         return {
-            path: np.array(value)
+            path: np.array(value, np.float64)
             for path, value in state.trained.items()
             if path.endswith("kernel")
         }
@@ -239,9 +246,7 @@ class _Bench:
     def _held_out_loss(
         self, state: State, *, blind: bool = False
     ) -> tuple[float, list[np.ndarray]]:
-        data = self._held_out
-        if blind:
-            data = replace(data, x=jax.tree.map(jnp.zeros_like, data.x))
+        data = _blinded(self._held_out) if blind else self._held_out
         loss, outputs = self._judge(state.trained, state.others, data)
         return float(loss), [np.asarray(output) for output in outputs]
 
@@ -251,6 +256,17 @@ class _Bench:
         )
         losses = losses_of(self.plan.heads, output, data.y, None, scope)
         return total_of(self.plan.heads, losses, None), jax.tree.leaves(output)
+
+
+def _blinded(data: Batch) -> Batch:
+    """Returns the rows with all inputs 0."""
+    return replace(data, x=jax.tree.map(jnp.zeros_like, data.x))
+
+
+def _middle(ratios: list[dict[str, float]]) -> dict[str, float]:
+    """Returns the median of each kernel's ratios."""
+    paths = ratios[0] if ratios else {}
+    return {path: float(np.median([ratio[path] for ratio in ratios])) for path in paths}
 
 
 def _by_stretch(losses: list[float]) -> np.ndarray:

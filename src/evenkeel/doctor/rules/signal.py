@@ -127,7 +127,7 @@ class ExplodingGradients(Rule):
                 "fault",
                 "Gradients are not finite before the first step.",
                 Number("measured on", flow.rows, "rows"),
-                place=tuple(flow.factors),
+                place=tuple(flow.factors) or ("output",),
                 confidence=1.0,
             )
             return
@@ -235,7 +235,8 @@ class ExplodingActivations(Rule):
                 _a_layer(factor, flow),
                 *_compared(flow, name),
                 Number("measured on", flow.rows, "rows"),
-                place=tuple(n for n, f in flow.factors.items() if not f < 1 / SLOW) or (name,),
+                place=tuple(n for n, f in flow.factors.items() if not f < 1 / SLOW)
+                or (name or "output",),
                 remedies=self.remedies if _is_cured_by_weights(flow, name) else self.remedies[1:],
             )
 

@@ -13,9 +13,9 @@ from evenkeel.doctor.rule import Rule, Unclear
 Said = Iterator[Finding | Number | Unclear]
 
 
-def _learned(trial: Trial, constant: float) -> float:
-    """Returns how far a training got below the best constant answer; 0 if it did not."""
-    return max(0.0, constant - trial.held_out) if math.isfinite(trial.held_out) else 0.0
+def _learned(trial: Trial, beginning: float) -> float:
+    """Returns how far a training got below a loss; 0 if it did not."""
+    return max(0.0, beginning - trial.held_out) if math.isfinite(trial.held_out) else 0.0
 
 
 def _names(heads: tuple[HeadRecord, ...]) -> tuple[str, ...]:
@@ -88,10 +88,10 @@ class LearningRateTooLow(Rule):
     code = "learning-rate-too-low"
     severities = ("warning",)
     remedies = ("rate-from-search",)
-    # Rates within a factor of a hundred of the suggestion make up for it by more steps, as the
-    # usual 0.01 of SGD does; a run that is known to be long enough does, too.
-    most_times = 100.0
-    # Of the way that the probe goes at the suggested rate, rate times steps.
+    # Rates within a factor of a hundred of the better one make up for it by more steps, as the
+    # usual 0.01 of SGD does. Where the run's length is known it is enough to go a tenth of the way
+    # that the probe goes at the better rate, rate times steps: its loss falls early on that way.
+    most_times, some_times = 100.0, 10.0
     least_way = 0.1
     least_part = 0.5
 
@@ -100,14 +100,13 @@ class LearningRateTooLow(Rule):
         probe: Probe,
         optimizer: OptimizerRecord,
         search: RateSearch,
-        learnable: float,
         run: RunRecord,
         steps: int | None,
     ) -> Said:
         """Compares the declared rate with the one that a sweep suggests, by training at both.
 
         Measures:
-            What was learned in some hundred steps, as a part of what is learned at the suggested
+            The fall of the held-out loss in some hundred steps, as a part of that at the suggested
             rate; and the way that the whole run goes, rate times steps, as a part of that which
             the probe goes there.
         Why it hurts:
@@ -130,12 +129,15 @@ class LearningRateTooLow(Rule):
             yield Number("learning rate", rate)
             return
         best = min(faster, key=lambda trial: trial.held_out)
-        theirs, ours = _learned(best, learnable), _learned(probe.declared, learnable)
+        theirs, ours = _learned(best, probe.start), _learned(probe.declared, probe.start)
         part = ours / theirs if theirs > 0 else 1.0
         way = None if steps is None else rate * steps / (best.rate * probe.steps)
         times = best.rate / rate
         yield Number("learned", part, "of what a faster rate learns")
-        is_short = times > self.most_times if way is None else way < self.least_way
+        if way is None:
+            is_short = times > self.most_times
+        else:
+            is_short = times > self.some_times and way < self.least_way
         if part < self.least_part and is_short:
             yield self.found(
                 "warning",

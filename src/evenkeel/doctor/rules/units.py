@@ -50,6 +50,7 @@ class DeadUnits(Rule):
             A unit that cannot die, such as ELU or leaky ReLU (safe); new weights by their rule
             (safe before training); batch normalization. Lower the rate if it happens in training.
         """
+        yield Number("hidden layers", len(units), "layers")
         for layer in units:
             yield Number(f"dead part of {layer.layer}", layer.dead, "of units")
             count = len(layer.silent)
@@ -106,6 +107,7 @@ class SaturatedUnits(Rule):
             Weights by the activation's rule (safe before training), standardized inputs (safe),
             another activation, batch normalization.
         """
+        yield Number("hidden layers", len(units), "layers")
         for layer in units:
             if layer.slope is None or layer.activation in self.never:
                 continue

@@ -17,7 +17,7 @@ from evenkeel.doctor.patient import (
     next_ones,
 )
 from evenkeel.doctor.signal import Signal
-from evenkeel.doctor.statistics.base import Missing, statistic
+from evenkeel.doctor.statistics.base import statistic
 
 After = Mapping[str, list[LayerRecord]]
 
@@ -44,13 +44,13 @@ class Flow:
 
     @property
     def least(self) -> tuple[str, float]:
-        """Where the factor is smallest, and how small."""
-        return min(self.factors.items(), key=lambda item: item[1])
+        """Where the factor is smallest, and how small; 1 where there is no depth."""
+        return min(self.factors.items(), key=lambda item: item[1], default=("", 1.0))
 
     @property
     def most(self) -> tuple[str, float]:
-        """Where the factor is largest, and how large."""
-        return max(self.factors.items(), key=lambda item: item[1])
+        """Where the factor is largest, and how large; 1 where there is no depth."""
+        return max(self.factors.items(), key=lambda item: item[1], default=("", 1.0))
 
 
 @statistic
@@ -74,8 +74,6 @@ def gradient_flow(
     ends = [layer.name for layer in layers if layer.kernel is not None and layer.name not in inside]
     names = [layer.name for layer in hidden if layer.is_trainable]
     found = _gradients(signal, names, ends)
-    if not found:
-        raise Missing("There is no hidden layer that is trained.")
     reference = {} if signal.reference is None else _gradients(signal.reference, names, ends)
     norms = [layer.gradient_norm for layer in signal.layers]
     return Flow(
@@ -105,8 +103,6 @@ def signal_flow(signal: Signal, hidden: tuple[LayerRecord, ...], after: After) -
     """
     names = [_bearer(layer, after).name for layer in hidden]
     found = _spreads(signal, names)
-    if not found:
-        raise Missing("There is no hidden layer.")
     return Flow(
         factors=found,
         reference={} if signal.reference is None else _spreads(signal.reference, names),
@@ -173,8 +169,6 @@ def units(signal: Signal, hidden: tuple[LayerRecord, ...], after: After) -> tupl
                 reference=None if compared is None else compared.silent_fraction,
             )
         )
-    if not found:
-        raise Missing("There is no hidden layer that is trained.")
     return tuple(found)
 
 
