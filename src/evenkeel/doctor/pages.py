@@ -69,8 +69,7 @@ def explain(code: str) -> Page:
             do not matter.
 
     Raises:
-        InvalidArgumentError: If there is no such code, or no rule judges it yet; the nearest names
-            are offered.
+        InvalidArgumentError: If there is no such code; the nearest names are offered.
 
     Example:
         >>> print(explain("redundant-bias").title)
@@ -79,14 +78,8 @@ def explain(code: str) -> Page:
     wanted = str(code).strip().lower().replace("_", "-").replace(" ", "-")
     rules = [rule for rule in RULES if rule.code == wanted]
     if not rules:
-        codes = [rule.code for rule in RULES]
-        found = (
-            f"explain: no rule judges {wanted!r} yet; it belongs to the family "
-            f"{family_of(wanted)!r}."
-            if wanted in CODES
-            else f"explain: there is no code {code!r}."
-        )
-        raise InvalidArgumentError(refusal(found, nearest(wanted, codes)))
+        found = f"explain: there is no code {code!r}."
+        raise InvalidArgumentError(refusal(found, nearest(wanted, CODES)))
     return page_of(*rules)
 
 
