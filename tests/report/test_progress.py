@@ -13,9 +13,17 @@ from tests.callbacks.stubs import X, Y, linear
 
 
 class TestDisplays:
+    def test_what_there_is_to_say_is_a_line_of_its_own(self, capsys):
+        """Ten rows are few: the doctor says so, in a line before the first epoch's."""
+        linear(metrics=["mae"]).fit(X, Y, batch_size=5, epochs=1, verbose=2)
+        said, *rest = capsys.readouterr().out.strip().splitlines()
+        assert said.startswith("Doctor: too-little-data")
+        assert rest[-1].startswith("Epoch 1/1")
+
     def test_two_prints_one_line_an_epoch(self, capsys):
         model = linear(metrics=["mae"])
-        model.fit(X, Y, batch_size=5, epochs=3, validation_data=(X, Y), verbose=2, doctor=None)
+        settings = {"batch_size": 5, "epochs": 3, "verbose": 2, "doctor": None}
+        model.fit(X, Y, validation_data=(X, Y), **settings)
         compiling, *lines = capsys.readouterr().out.strip().splitlines()
         assert compiling.startswith("Compiled in ")
         assert len(lines) == 3

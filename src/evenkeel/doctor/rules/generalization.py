@@ -38,12 +38,12 @@ class Overfitting(Rule):
     gap = 0.1
 
     def check(self, curves: tuple[Curve, ...], run_course: Course, run: RunRecord) -> Said:
-        """Compares validation losses with the best one, while the training loss goes on falling.
+        """Compares validation losses with the best ones, while the training loss goes on falling.
 
         Measures:
-            How far the median of the last three validation losses lies above the best one, in parts
-            of it and in standard errors from the number of validation rows; the gap between
-            training and validation accuracy.
+            How far the median of the last three validation losses lies above the lowest such
+            median, in parts of it and in standard errors from the number of validation rows; the
+            gap between training and validation accuracy.
         Why it hurts:
             What the network learns from some epoch on is the training rows by heart: the last
             weights are worse than earlier ones.
@@ -72,25 +72,27 @@ class Overfitting(Rule):
         valid, epochs = curve.valid, curve.valid_epochs
         assert valid is not None
         assert epochs is not None
-        best = int(np.argmin(valid))
-        last = float(np.median(valid[-3:]))
-        rise, error = last - float(valid[best]), curve.error(float(valid[best]), True)
+        # The lowest of many noisy numbers is low by chance; the lowest median of three much less.
+        steady = np.median(np.lib.stride_tricks.sliding_window_view(valid, 3), axis=1)
+        best = int(np.argmin(steady)) + 1
+        last, lowest = float(steady[-1]), float(steady.min())
+        rise, error = last - lowest, curve.error(last, True)
         still_falls = float(curve.train[-1]) < float(curve.train[epochs[best]])
         numbers = [
-            Number("best validation loss", float(valid[best])),
+            Number("best validation loss", lowest),
             Number("validation loss of the last epochs", last),
             Number("standard error", error),
             Number("training loss", float(curve.train[-1])),
         ]
         yield from numbers
         is_after = len(valid) - 1 - best >= self.least_after
-        is_worse = rise > self.errors * error and rise > self.part * abs(float(valid[best]))
+        is_worse = rise > self.errors * error and rise > self.part * abs(lowest)
         if is_after and is_worse and still_falls:
             holds = self._accuracy_holds(course, int(epochs[best]), curve.validation_rows)
             yield self.found(
                 "note" if holds else "warning",
-                f"The validation loss of {curve.name!r} was best in epoch {epochs[best] + 1}, "
-                f"{valid[best]:.3g}, and has risen to {last:.3g}, while the training loss falls"
+                f"The validation loss of {curve.name!r} was best around epoch {epochs[best] + 1}, "
+                f"{lowest:.3g}, and has risen to {last:.3g}, while the training loss falls"
                 + ("; the accuracy holds." if holds else "."),
                 *numbers,
                 place=(curve.name,),
