@@ -16,6 +16,7 @@ from evenkeel import runs
 from evenkeel.cli import main
 from evenkeel.layers import Dense
 from evenkeel.models import Sequential, load_model
+from evenkeel.optimizers import Adam
 
 QUICK = ["--hidden", "4", "--epochs", "2", "--batch-size", "16", "--quiet"]
 
@@ -476,7 +477,7 @@ class TestRepair:
             tmp_path / "prices.npz", x=x, y=2.5e5 + 1e5 * x[:, 0] + 3e4 * random.normal(size=300)
         )
         model = Sequential([Dense(1, input_shape=(4,))])
-        model.compile("adam", loss="mse", metrics=["mae"])
+        model.compile(Adam(0.01), loss="mse", metrics=["mae"])
         model.save(tmp_path / "net.safetensors")
         return tmp_path
 

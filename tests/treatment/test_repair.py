@@ -55,7 +55,7 @@ def linear():
 def of_prices():
     model = linear()
     x, y = prices()
-    return model, ek.repair(model, x, y, budget=1800)
+    return model, ek.repair(model, x, y, budget=3600)
 
 
 @cache
@@ -199,7 +199,7 @@ def test_what_does_not_help_is_rejected_with_the_reason(healthy, monkeypatch):
 
 
 def test_the_whole_treatment_stays_within_its_steps():
-    for (_, treatment), budget in ((of_prices(), 1800), (of_pixels(), 4000)):
+    for (_, treatment), budget in ((of_prices(), 3600), (of_pixels(), 4000)):
         runs = [a for a in treatment.attempts if a.steps]
         assert treatment.steps <= treatment.budget == budget
         of_a_run = treatment.epochs * -(-treatment.rows // 32)

@@ -23,8 +23,8 @@ from functools import lru_cache
 
 import numpy as np
 
-# The probability of taking an arm for better that is no better: what is worth more seeds, and what is
-# believed. Of several remedies that do nothing one passes the first by chance soon.
+# The probability of taking an arm for better that is no better: where further seeds are worth it,
+# and where it is believed. Of several remedies that do nothing one passes the first soon.
 AT_FIRST, CONFIRMED = 0.05, 0.01
 # A difference below a hundredth of the trivial loss is not worth a change.
 WORTH = 0.01

@@ -140,8 +140,8 @@ class Length:
                     )
                 )
             return cls(epochs=epochs, rows=rows, batch_size=batch_size)
-        # Beside the network as it is, a part is left for a range test, and to confirm.
-        each = budget // (seeds * (2 + min(max(remedies, 1), _MOST_ARMS)))
+        # Beside the network as it is, so much is left that one doubt can be settled.
+        each = budget // (seeds * (3 + min(max(remedies, 1), _MOST_ARMS)))
         if each < 1:
             raise InvalidArgumentError(
                 explain(

@@ -116,7 +116,7 @@ def repair(
         >>> x = random.normal(size=(400, 4))
         >>> y = 250_000 + 80_000 * x[:, 0] + 20_000 * x[:, 1]
         >>> model = ek.Sequential([ek.layers.Dense(1)])
-        >>> model.compile("adam", loss="mse")
+        >>> model.compile(ek.optimizers.Adam(0.01), loss="mse")
         >>> treatment = ek.repair(model, x, y, budget=3_000)
         >>> [attempt.remedies for attempt in treatment.accepted]
         [('scale-targets',)]
