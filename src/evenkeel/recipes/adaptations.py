@@ -52,7 +52,7 @@ def low_latency(recipe: Recipe) -> Recipe:
         >>> import evenkeel as ek
         >>> fast = ek.recipes.low_latency(ek.recipes.default(np.eye(8), np.arange(8.0) / 3))
         >>> fast["hidden"], fast["activation"], fast["precision"]
-        ((100,), 'leaky_relu', 'bfloat16')
+        ((300,), 'leaky_relu', 'bfloat16')
     """
     if recipe["activation"] == "selu":
         raise InvalidArgumentError(
