@@ -462,6 +462,12 @@ class TestCheckup:
         assert "targets-constant" in shown
         assert "targets-constant" in page.read_text(encoding="utf-8")
 
+    def test_a_run_folder_is_run_on_its_data(self, place):
+        found = json.loads(call("checkup", place / "numbers", "--depth", "init", "--json", code=1))
+        assert found["depth"] == "init"
+        assert {finding["code"] for finding in found["findings"]} == {"too-little-data"}
+        assert "vanishing-gradients" in {verdict["code"] for verdict in found["healthy"]}
+
     def test_pages_are_shown_and_unknown_codes_refused(self):
         assert "False alarms" in call("explain", "init-scale")
         assert "init-scale" in call("explain", "init-scal", code=2)

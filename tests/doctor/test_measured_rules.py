@@ -187,6 +187,15 @@ def test_too_few_rows_tell_nothing_of_a_relation():
     assert severities(LabelsUnrelated(), relations=(related(1.0, 1.0, rows=400),)) == ["warning"]
 
 
+@pytest.mark.parametrize(("columns", "strength", "answer"), [
+    (1, 2.5, ["warning"]), (1, 3.2, "healthy"), (10, 3.2, ["warning"]), (10, 3.6, "healthy"),
+])  # fmt: skip
+def test_the_strongest_of_many_columns_is_allowed_more(columns, strength, answer):
+    """Of noise the strongest of n normal numbers is above the quantile 1 - 0.01/n once in 100."""
+    relation = replace(related(strength, strength), columns=columns)
+    assert severities(LabelsUnrelated(), relations=(relation,)) == answer
+
+
 def test_blind_training_says_nothing_where_there_is_nothing_to_see():
     probe = tried(relations=(related(0.0, 1.0),), blind=trial(0.003, 1.1, 0.35)).probe
     numbers = {"probe": probe, "relations": probe.relations, "learnable": 1.1}

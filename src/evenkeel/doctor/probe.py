@@ -84,6 +84,8 @@ class Relation:
         rows: How many held-out rows were judged by.
         constant_score: The score of the best answer that is the same for all rows.
         witnesses: What learned, the network first where it did.
+        columns: How many columns of targets there are, one for each class; the strongest of them
+            counts.
 
     Example:
         >>> Relation(name="y", rows=500, constant_score=0.1, witnesses=()).strength("network")
@@ -94,6 +96,7 @@ class Relation:
     rows: int
     constant_score: float
     witnesses: tuple[Witness, ...]
+    columns: int = 1
 
     def strength(self, *names: str) -> float:
         """Returns the greatest strength among the witnesses of these names."""

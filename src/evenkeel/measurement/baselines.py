@@ -180,6 +180,7 @@ def relations(
                 constant_score=_SCORES[kind](
                     wanted_held, np.broadcast_to(wanted.mean(axis=0), wanted_held.shape)
                 ),
+                columns=wanted.shape[1],
                 witnesses=tuple(
                     _witness(name, kind, wanted_held, answer)
                     for name, answer in guesses.items()

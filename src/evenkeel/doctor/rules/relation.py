@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from statistics import NormalDist
 
 from evenkeel.doctor.finding import Finding, Number
 from evenkeel.doctor.patient import HeadRecord
@@ -60,9 +61,8 @@ class LabelsUnrelated(Rule):
     code = "labels-unrelated"
     severities = ("warning",)
     remedies = ("check-pairing", "gather-data")
-    # What is weaker cannot be told from nothing: of thirty answers to noise, ten columns by three
-    # learners, the strongest is below it in 24 of 25 cases.
-    chance = 3.0
+    # How often the strongest of all answers to pure noise is taken for a relation.
+    missed = 0.01
     least_rows = 100
 
     def check(self, relations: tuple[Relation, ...]) -> Said:
@@ -84,8 +84,10 @@ class LabelsUnrelated(Rule):
         """
         for relation in relations:
             strongest = max((w.strength for w in relation.witnesses), default=0.0)
+            answers = max(1, relation.columns * len(relation.witnesses))
+            chance = NormalDist().inv_cdf(1 - self.missed / answers)
             yield Number(f"strongest relation to {relation.name}", strongest, "deviations")
-            if strongest >= self.chance:
+            if strongest >= chance:
                 continue
             if relation.rows < self.least_rows:
                 yield Unclear(f"{relation.rows} held-out rows are too few to tell.")
@@ -94,6 +96,7 @@ class LabelsUnrelated(Rule):
                 "warning",
                 f"Nothing that was tried predicts {relation.name!r} better than chance.",
                 Number("strongest relation", strongest, "deviations of chance"),
+                Number("of noise up to", chance, "deviations of chance"),
                 Number("score of a constant answer", relation.constant_score),
                 *(Number(f"score of the {w.name}", w.score) for w in relation.witnesses),
                 Number("judged by", relation.rows, "rows"),

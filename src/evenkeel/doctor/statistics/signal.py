@@ -71,7 +71,9 @@ def gradient_flow(
     A norm of a row's whole gradient: it does not depend on a layer's width.
     """
     inside = {layer.name for layer in hidden}
-    ends = [layer.name for layer in layers if layer.kernel is not None and layer.name not in inside]
+    # A fixed last layer, which puts a unit back, is no end: its scale is that of the targets.
+    weighted = [layer for layer in layers if layer.kernel is not None and layer.name not in inside]
+    ends = [layer.name for layer in weighted if layer.is_trainable]
     names = [layer.name for layer in hidden if layer.is_trainable]
     found = _gradients(signal, names, ends)
     reference = {} if signal.reference is None else _gradients(signal.reference, names, ends)
