@@ -27,7 +27,6 @@ from evenkeel.errors import (
 )
 from evenkeel.examination import DEPTHS, Checkup
 from evenkeel.randomness import seeded
-from evenkeel.treatment.regimen import Regimen, everything, examined, score_of
 from evenkeel.treatment.experiment import (
     Arm,
     Budget,
@@ -37,6 +36,7 @@ from evenkeel.treatment.experiment import (
     rewind,
 )
 from evenkeel.treatment.record import Treatment
+from evenkeel.treatment.regimen import Regimen, everything, examined, score_of
 from evenkeel.treatment.source import source_of
 from evenkeel.treatment.subject import Subject, form_of
 
