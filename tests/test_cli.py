@@ -500,6 +500,7 @@ class TestRepair:
         compile(code.read_text(encoding="utf-8"), "net.py", "exec")
         assert "--force" in call(*given, code=2)
 
+    @pytest.mark.slow
     def test_what_cannot_be_repaired_exits_with_1_and_writes_no_model(self, place):
         found = json.loads(call("repair", place / "classes", "--budget", 60, "--json", code=1))
         assert not found["is_repaired"]

@@ -257,11 +257,13 @@ class TestCache:
         assert [*first["warnings"], *second["warnings"], *without["warnings"]] == []
         assert (tmp_path / "programs").stat().st_mode & 0o077 == 0
 
+    @pytest.mark.slow
     def test_several_processes_at_once_disturb_nobody(self, tmp_path):
         answers = [answer(p) for p in [start(tmp_path) for _ in range(3)]]
         assert len({a["weights"] for a in answers}) == 1
         assert [w for a in answers for w in a["warnings"]] == []
 
+    @pytest.mark.slow
     def test_a_cache_that_the_user_chose_is_left_alone(self, tmp_path):
         own = str(tmp_path / "own")
         found = answer(start(tmp_path / "ours", JAX_COMPILATION_CACHE_DIR=own))
@@ -276,6 +278,7 @@ class TestCache:
         assert len(found["warnings"]) == 1
         assert "JAX_ENABLE_COMPILATION_CACHE=false" in found["warnings"][0]
 
+    @pytest.mark.slow
     def test_a_full_disk_is_one_warning(self, tmp_path):
         before = (
             "import collections\n"
@@ -287,6 +290,7 @@ class TestCache:
         assert ["full" in warning for warning in found["warnings"]] == [True]
 
     @pytest.mark.skipif(sys.platform == "win32", reason="limits of processes")
+    @pytest.mark.slow
     def test_a_disk_that_fills_up_and_the_damage_that_it_leaves_change_no_result(self, tmp_path):
         """Files end after 1,000 bytes, as on a disk that is full by then; the next process meets
         what is left of them. Both go on with a warning of JAX's."""

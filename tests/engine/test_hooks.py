@@ -236,7 +236,13 @@ class TestContract:
                 return lambda *arguments: names.append(name)
 
         linear().fit(
-            X, Y, batch_size=10, validation_data=(X, Y), verbose=0, callbacks=[Everything()]
+            X,
+            Y,
+            batch_size=10,
+            validation_data=(X, Y),
+            verbose=0,
+            doctor=None,
+            callbacks=[Everything()],
         )
         lines = Callback.__doc__.partition("set_params, set_model")[2].partition("`logs`")[0]
         documented = ["set_params", "set_model"]

@@ -214,6 +214,7 @@ def test_callbacks_read_and_set_each_layers_own_weights(monkeypatch):
     assert len({array.tobytes() for array in seen[0].seen}) == len(seen[0].seen)
 
 
+@pytest.mark.slow
 def test_a_file_in_the_middle_of_a_run_goes_on_as_the_run(monkeypatch, tmp_path):
     """Written with stacks, read without, and the other way round: the file does not know."""
 
@@ -248,6 +249,7 @@ def test_telemetry_names_every_layer(monkeypatch):
     assert one.zero_fraction == pytest.approx(other.zero_fraction)
 
 
+@pytest.mark.slow
 def test_predictions_and_evaluation_are_the_same(monkeypatch):
     one, other = both(monkeypatch, lambda: network(BLOCKS["batch normalization"]()))
     np.testing.assert_allclose(one.predict(X, verbose=0), other.predict(X, verbose=0), atol=1e-5)
@@ -392,6 +394,7 @@ class Twice(ek.Model):
         return self.top(hidden)
 
 
+@pytest.mark.slow
 def test_a_model_may_use_the_layers_of_a_run_by_themselves(monkeypatch):
     """With random layers and moving averages among them, which see each use in its turn."""
     x = X[:, [0, 1, 2, 3, 4, 5, 0]]

@@ -117,7 +117,16 @@ def test_it_learns_raw_data_and_answers_in_its_unit(kind, tmp_path):
     assert again.evaluate(x[500:], y[500:], verbose=0, return_dict=True) == scores
 
 
-@pytest.mark.parametrize("recipe", ["self_normalizing", "deep", "low_latency", "risk_sensitive"])
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        "self_normalizing",
+        *(
+            pytest.param(n, marks=pytest.mark.slow)
+            for n in ("deep", "low_latency", "risk_sensitive")
+        ),
+    ],
+)
 def test_the_others_learn_as_well(recipe):
     """R² of 0.6 on prices in the hundreds of thousands, where the mean has 0."""
     x, y = data_of("price")

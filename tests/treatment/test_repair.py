@@ -105,6 +105,7 @@ def test_a_deep_sigmoid_stack_learns():
     assert treatment.held_out_rows == len(held_out[1])
 
 
+@pytest.mark.slow
 def test_faults_that_each_stop_learning_are_treated_together():
     x, y, _ = digits(300)
     model = compiled(
