@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         random,
         regularizers,
         saving,
+        transfer,
         utils,
     )
     from evenkeel.canaries import selftest
@@ -83,6 +84,7 @@ __all__ = [
     "saving",
     "selftest",
     "set_random_seed",
+    "transfer",
     "utils",
 ]
 

@@ -90,6 +90,25 @@ def undisturbed() -> Iterator[None]:
         go_back_to(before)
 
 
+@contextlib.contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Draws made inside depend on a seed alone; afterwards the process-wide source goes on.
+
+    Args:
+        seed: Any integer of at least 0.
+
+    Example:
+        >>> with seeded(3):
+        ...     first = next_seed()
+        >>> with seeded(3):
+        ...     next_seed() == first
+        True
+    """
+    with undisturbed():
+        _source.reset(seed)
+        yield
+
+
 def seeds_given_out() -> tuple[int, int]:
     """Returns where the process-wide source stands, for `go_back_to`."""
     return _source.state
