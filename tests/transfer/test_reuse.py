@@ -182,7 +182,7 @@ class TestRefusals:
             reuse(stack(), Conv2D(3, 3))
 
     def test_a_network_that_is_not_built(self):
-        with pytest.raises(NotBuiltError, match="ek.Input"):
+        with pytest.raises(NotBuiltError, match=r"ek\.Input"):
             reuse(ek.Sequential([Dense(3), Dense(1)]), Dense(1))
 
     def test_a_network_with_a_call_of_its_own(self):

@@ -171,7 +171,9 @@ def _checked_ways(source: Model, keep: Any, ways: Any) -> list[_Way]:
         f"search: {source.name!r} has one layer with weights, so that there is none to keep.",
         "Give a network with hidden layers.",
     )
-    for way in [ways] if isinstance(ways, str) else ways:
+    ways = [ways] if isinstance(ways, str) else list(ways)
+    require(bool(ways), "search(ways): got none.", "Type ways=('drop', 'replace').")
+    for way in ways:
         if way not in _WAYS:
             raise InvalidArgumentError(
                 explain(f"search(ways): got {way!r}.", nearest(str(way), _WAYS))
@@ -191,7 +193,7 @@ def _checked_ways(source: Model, keep: Any, ways: Any) -> list[_Way]:
             tried.append(_Way(count, hidden, False))
         if "replace" in ways and count < hidden:
             tried.append(_Way(count, hidden, True))
-    require(len(tried) > 1, "search: got nothing to try.", "Type ways=('drop', 'replace').")
+    require(len(tried) > 1, "search(keep): got none.", f"Type keep=range(1, {hidden + 1}).")
     return tried
 
 
