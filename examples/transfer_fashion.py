@@ -19,7 +19,7 @@ import numpy as np
 import evenkeel as ek
 
 LABELS, VALIDATION = 200, 50
-PATIENCE, BATCH = 10, 25
+PATIENCE, BATCH = 20, 25
 NEW = (0, 2)  # T-shirt, pullover
 
 Rows = tuple[np.ndarray, np.ndarray]
@@ -93,7 +93,7 @@ def by_search(a: ek.Sequential, rows: Rows, epochs: int) -> ek.transfer.Search:
         head=head(),
         loss="binary_crossentropy",
         validation_split=VALIDATION / LABELS,
-        keep=(2, 4, 5),
+        keep=(3, 5),
         unfreeze=None,
         seeds=3,
         epochs=epochs,
@@ -107,7 +107,7 @@ def main() -> None:
     """Runs all seeds and prints the test accuracies, one table, and what was recommended."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--epochs", type=int, default=40, help="the budget on the new task")
+    parser.add_argument("--epochs", type=int, default=200, help="the budget on the new task")
     parser.add_argument("--source-epochs", type=int, default=5)
     options = parser.parse_args()
     first, new, test = both_tasks()

@@ -58,8 +58,14 @@ def title_of(unfrozen: Sequence[str]) -> str:
     Example:
         >>> title_of(["dense", "dense_1"])
         'dense, dense_1 unfrozen'
+        >>> title_of(["dense", "dense_1", "dense_2", "dense_3"])
+        'dense to dense_3 unfrozen'
     """
-    return f"{', '.join(unfrozen)} unfrozen" if unfrozen else "reused layers frozen"
+    if not unfrozen:
+        return "reused layers frozen"
+    if len(unfrozen) > 2:
+        return f"{unfrozen[0]} to {unfrozen[-1]} unfrozen"
+    return f"{', '.join(unfrozen)} unfrozen"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
