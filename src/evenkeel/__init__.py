@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         recipes,
         regularizers,
         saving,
+        transfer,
         treatment,
         utils,
     )
@@ -88,6 +89,7 @@ __all__ = [
     "saving",
     "selftest",
     "set_random_seed",
+    "transfer",
     "treatment",
     "utils",
 ]

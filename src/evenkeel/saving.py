@@ -64,10 +64,10 @@ def save_model(model: Any, path: Path, *, overwrite: bool, include_compile: bool
     """
     _refuse_place(path, overwrite)
     _refuse_unregistered(model)
-    tensors = _weight_tensors(model)
+    tensors = weight_tensors(model)
     optimizer = model.optimizer if include_compile else None
     if optimizer is not None:
-        tensors |= _slot_tensors(optimizer.slots)
+        tensors |= slot_tensors(optimizer.slots)
     header = {
         "format": FORMAT,
         "model": serialize(model),
@@ -75,7 +75,7 @@ def save_model(model: Any, path: Path, *, overwrite: bool, include_compile: bool
         "compile": None if optimizer is None else _compile_config(model),
     }
     _refuse_unloadable(model, json.loads(json.dumps(header, sort_keys=True, default=_plain)))
-    _write(path, header, tensors)
+    write_file(path, header, tensors)
 
 
 def save_weights(model: Any, path: Path, *, overwrite: bool) -> None:
@@ -91,7 +91,7 @@ def save_weights(model: Any, path: Path, *, overwrite: bool) -> None:
     """
     _refuse_place(path, overwrite)
     header = {"format": FORMAT, "model": None, "compile": None}
-    _write(path, header, _weight_tensors(model))
+    write_file(path, header, weight_tensors(model))
 
 
 def load_weights(model: Any, path: Path) -> None:
@@ -106,7 +106,7 @@ def load_weights(model: Any, path: Path) -> None:
         ...     load_weights(model, path)
     """
     _, tensors = read_file(path)
-    _fill_weights(path, model, tensors, "the model")
+    fill_weights(path, model, tensors, "the model")
 
 
 def load_model(path: Path, *, custom_objects: dict[str, type] | None, compile: bool) -> Any:
@@ -131,18 +131,21 @@ def load_model(path: Path, *, custom_objects: dict[str, type] | None, compile: b
         )
     with known_for_a_while(custom_objects or {}):
         model = _rebuild(path, header)
-        _fill_weights(path, model, tensors, "the network that its header describes")
+        fill_weights(path, model, tensors, "the network that its header describes")
         if compile and header["compile"] is not None:
             _restore_compile(path, model, header["compile"], tensors)
     return model
 
 
-def read_file(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Reads and verifies a model file: its header and its arrays.
+def read_tensors(path: Path) -> tuple[dict[str, str], dict[str, np.ndarray]]:
+    """Reads any safetensors file, whoever wrote it: its metadata and its arrays.
+
+    Args:
+        path: The file.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        FileRefusedError: If it is not an evenkeel model, or damaged.
+        FileRefusedError: If it is damaged, or no such file.
     """
     if not path.is_file():
         raise FileNotFoundError(
@@ -160,12 +163,23 @@ def read_file(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
                 "Save the model again, or take another copy of the file.",
             )
         ) from None
+    return metadata, tensors
+
+
+def read_file(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Reads and verifies a model file: its header and its arrays.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        FileRefusedError: If it is not an evenkeel model, or damaged.
+    """
+    metadata, tensors = read_tensors(path)
     if _HEADER not in metadata:
         raise FileRefusedError(
             explain(
                 f"{path} is a safetensors file, but not an evenkeel model: its header has no "
                 f"{_HEADER!r} entry.",
-                "Build the model in code and set its weights with model.set_weights.",
+                "Build the model in code, and type ek.models.load_weights_from(model, path).",
             )
         )
     if metadata.get("checksum") != _checksum(metadata[_HEADER], tensors):
@@ -234,11 +248,19 @@ def _refuse_place(path: Path, overwrite: bool) -> None:
         )
 
 
-def _weight_tensors(model: Any) -> dict[str, np.ndarray]:
+def weight_tensors(model: Any) -> dict[str, np.ndarray]:
+    """Returns a model's weights by the names that they have in files."""
     return {f"weights/{name}": v.numpy() for name, v in named_variables(model).items()}
 
 
-def _write(path: Path, header: dict[str, Any], tensors: dict[str, np.ndarray]) -> None:
+def write_file(path: Path, header: dict[str, Any], tensors: dict[str, np.ndarray]) -> None:
+    """Writes a file that `read_file` reads, completely or not at all.
+
+    Args:
+        path: Where to.
+        header: What describes the arrays: plain data, with the entries of a model's header.
+        tensors: The arrays by name.
+    """
     text = json.dumps(header, sort_keys=True, default=_plain)
     metadata = {_HEADER: text, "checksum": _checksum(text, tensors)}
     # C order is what the format stores; other arrays would be written scrambled.
@@ -246,7 +268,7 @@ def _write(path: Path, header: dict[str, Any], tensors: dict[str, np.ndarray]) -
     _write_whole(path, save(contiguous, metadata=metadata))
 
 
-def _fill_weights(path: Path, model: Any, tensors: dict[str, np.ndarray], owner: str) -> None:
+def fill_weights(path: Path, model: Any, tensors: dict[str, np.ndarray], owner: str) -> None:
     """Fills the weights of a model, which messages call the owner, all or none."""
     variables = {f"weights/{name}": v for name, v in named_variables(model).items()}
     found = {name for name in tensors if name.startswith("weights/")}
@@ -295,10 +317,10 @@ def _restore_compile(
                 "Type load_model(path, compile=False), and compile the model yourself.",
             )
         ) from error
-    model.optimizer.slots = _filled_slots(path, model, tensors)
+    model.optimizer.slots = filled_slots(path, model, tensors)
 
 
-def _filled_slots(path: Path, model: Any, tensors: dict[str, np.ndarray]) -> Any:
+def filled_slots(path: Path, model: Any, tensors: dict[str, np.ndarray]) -> Any:
     """Returns the optimizer's slots: the file's, and fresh ones for what was not yet trained."""
     if not any(name.startswith("slots/") for name in tensors):
         return None
@@ -324,7 +346,8 @@ def _slot_name(key: Any) -> str:
     return "slots/" + jax.tree_util.keystr(key, simple=True, separator="|")
 
 
-def _slot_tensors(slots: Any) -> dict[str, np.ndarray]:
+def slot_tensors(slots: Any) -> dict[str, np.ndarray]:
+    """Returns an optimizer's slots by the names that they have in files."""
     leaves = jax.tree_util.tree_flatten_with_path(slots)[0]
     return {_slot_name(key): np.asarray(leaf) for key, leaf in leaves}
 

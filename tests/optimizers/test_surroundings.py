@@ -1,4 +1,4 @@
-"""What stands around every optimizer: clipping, weight decay, averaging, accumulation."""
+"""What stands around every optimizer: clipping, decay, averaging, accumulation, multipliers."""
 
 from __future__ import annotations
 
@@ -390,3 +390,55 @@ def test_a_model_with_all_of_it_trains_and_is_saved(random, tmp_path):
     for name in ("average", "gradient_accumulator"):
         for path, value in model.optimizer.slots[name].items():
             np.testing.assert_array_equal(copy.optimizer.slots[name][path], value)
+
+
+class TestRateMultipliers:
+    @every_named
+    def test_a_multiplied_rate_is_that_rate(self, cls, problem):
+        """What an optimizer does at 0.3 times the rate, weight decay included, for one variable."""
+        slow, _ = run(cls(learning_rate=0.03, weight_decay=0.2), problem)
+        whole, _ = run(cls(learning_rate=0.1, weight_decay=0.2), problem)
+        mixed = cls(learning_rate=0.1, weight_decay=0.2)
+        mixed.multiply_rates({f"^{PATHS[0]}$": 0.3})
+        found, _ = run(mixed, problem)
+        assert_equal(found, {PATHS[0]: slow[PATHS[0]], PATHS[1]: whole[PATHS[1]]})
+
+    def test_at_zero_a_variable_stays_to_the_bit(self, problem):
+        optimizer = ek.optimizers.Adam(0.1, weight_decay=0.1)
+        optimizer.multiply_rates({PATHS[0]: 0.0})
+        found, _ = run(optimizer, problem)
+        for step in found[PATHS[0]]:
+            np.testing.assert_array_equal(step, problem[0][PATHS[0]])
+
+    def test_the_first_pattern_that_fits_holds(self):
+        optimizer = ek.optimizers.SGD()
+        optimizer.multiply_rates({"kernel": 0.5, "dense": 0.1})
+        of = optimizer.surroundings.multipliers.of
+        assert [of("dense/kernel"), of("dense/bias"), of("out/bias")] == [0.5, 0.1, 1.0]
+
+    def test_they_are_part_of_the_configuration_and_of_the_plan(self):
+        optimizer = ek.optimizers.Adam(0.1)
+        plain = optimizer.fingerprint
+        optimizer.multiply_rates({"kernel": 0.5})
+        assert optimizer.fingerprint != plain
+        again = type(optimizer).from_config(optimizer.get_config())
+        assert again.rate_multipliers == {"kernel": 0.5}
+        optimizer.multiply_rates(None)
+        assert optimizer.fingerprint == plain
+
+    def test_they_hold_for_optax_as_well(self):
+        optax = pytest.importorskip("optax")
+        optimizer = ek.optimizers.get(optax.sgd(0.1))
+        plain = optimizer.fingerprint
+        optimizer.multiply_rates({"a": 0.5})
+        assert optimizer.fingerprint != plain
+        params = {"a": jnp.ones(()), "b": jnp.ones(())}
+        after, _ = optimizer.advance(
+            params, optimizer.start(params), params, jnp.asarray(1.0), jnp.asarray(0)
+        )
+        np.testing.assert_allclose([after["a"], after["b"]], [0.95, 0.9], rtol=1e-6)
+
+    @pytest.mark.parametrize("factors", [{"a": -1}, {"a": "x"}, {"(": 1}, {3: 1}], ids=str)
+    def test_impossible_ones_are_refused(self, factors):
+        with pytest.raises(InvalidArgumentError, match="multiply_rates"):
+            ek.optimizers.SGD().multiply_rates(factors)

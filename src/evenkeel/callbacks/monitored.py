@@ -66,6 +66,11 @@ class MonitoredNumber:
         self._is_guess = told is None
         self._has_warned = False
 
+    @property
+    def worst(self) -> float:
+        """What every finite value beats: infinity, of the sign that is no good."""
+        return -math.inf if self.wants_more else math.inf
+
     def begin(self) -> None:
         """Forgets, at the start of a run, that it warned in an earlier one."""
         self._has_warned = False

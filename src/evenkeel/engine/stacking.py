@@ -91,15 +91,24 @@ class _Kinds:
         others: Mapping[str, Variable],
         optimizer: Optimizer | None,
     ):
-        patterns = [] if optimizer is None else list(optimizer.decays_not)
+        self._optimizer = optimizer
         layers = list(network.tree())
         self._uses = Counter(id(layer) for layer in layers)
         once = {id(layer): layer for layer in layers}.values()
         self._owners = Counter(id(v) for layer in once for v in _variables_of(layer))
-        self._sides = {id(v): _side("trained", p, patterns) for p, v in trained.items()}
+        self._sides = {id(v): self._side(path) for path, v in trained.items()}
         self._sides |= {id(v): "other" for v in others.values()}
         # The layer that an output comes from noted its logits, which a loop would not hand out.
         self._last = {id(layer) for layer in _last_layers(network)}
+
+    def _side(self, path: str) -> str:
+        """Returns a word for how a variable is trained."""
+        if self._optimizer is None:
+            return "trained"
+        decays = not any(re.search(pattern, path) for pattern in self._optimizer.decays_not)
+        multipliers = self._optimizer.surroundings.multipliers
+        factor = 1.0 if multipliers is None else multipliers.of(path)
+        return f"trained, decay {decays}, rate times {factor!r}"
 
     def of(self, layer: Any) -> str | None:
         """Returns the word for a layer; None if it is to stand alone."""
@@ -135,10 +144,6 @@ def _told(thing: Any) -> Any:
     """Returns what tells two regularizers or constraints apart."""
     config = getattr(thing, "get_config", None)
     return [type(thing).__qualname__, repr(thing) if config is None else config()]
-
-
-def _side(word: str, path: str, patterns: Sequence[str]) -> str:
-    return f"{word}, no decay" if any(re.search(p, path) for p in patterns) else word
 
 
 def _last_layers(network: Any) -> list[Any]:

@@ -7,11 +7,20 @@ from typing import Any
 
 from evenkeel import saving
 from evenkeel.errors import InvalidArgumentError, explain
+from evenkeel.models.foreign_weights import LoadedWeights, load_weights_from
 from evenkeel.models.functional import Functional
 from evenkeel.models.model import Model
 from evenkeel.models.sequential import Sequential
 
-__all__ = ["Functional", "Model", "Sequential", "clone_model", "load_model"]
+__all__ = [
+    "Functional",
+    "LoadedWeights",
+    "Model",
+    "Sequential",
+    "clone_model",
+    "load_model",
+    "load_weights_from",
+]
 
 
 def load_model(

@@ -6,8 +6,8 @@ slots are dicts by variable path, so that a slot survives when other variables f
 learning rate is an input of every step, not a constant in it: changing it recompiles nothing.
 
 The engine calls `start`, `advance` and `finished`, which are the pair with its surroundings:
-clipping, weight decay, averaging and accumulation (`surroundings`), and the rate of the step
-(`schedules`).
+clipping, weight decay, multipliers of the rate, averaging and accumulation (`surroundings`), and
+the rate of the step (`schedules`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import math
 import re
 import warnings
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, Protocol
 
 import jax
@@ -150,6 +150,7 @@ class Optimizer:
         self.ema_overwrite_frequency = ema_overwrite_frequency
         self.gradient_accumulation_steps = gradient_accumulation_steps
         self._excluded: tuple[str, ...] = ()
+        self._multipliers: tuple[tuple[str, float], ...] = ()
         self._check_surroundings()
         self.schedule: Schedule | None = None  # as declared
         self._curve: Schedule | None = None  # the same, its horizons in steps once a run began
@@ -238,7 +239,8 @@ class Optimizer:
     def surroundings(self) -> Surroundings:
         """What stands around the pair, as the optimizer's attributes say now."""
         settings = {name: getattr(self, name) for name in DEFAULTS}
-        return Surroundings.of(type(self).__name__, settings, self._excluded)
+        where = type(self).__name__
+        return Surroundings.of(where, settings, self._excluded, self._multipliers)
 
     def _check_surroundings(self) -> None:
         _ = self.surroundings
@@ -259,17 +261,9 @@ class Optimizer:
             >>> optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
         """
         names = (var_names,) if isinstance(var_names, str) else tuple(var_names or ())
+        where = f"{type(self).__name__}.exclude_from_weight_decay(var_names)"
         for name in names:
-            try:
-                re.compile(name)
-            except (re.error, TypeError) as error:
-                raise InvalidArgumentError(
-                    explain(
-                        f"{type(self).__name__}.exclude_from_weight_decay(var_names): got "
-                        f"{name!r}, expected a part of a variable's path ({error}).",
-                        "Type var_names=['bias'].",
-                    )
-                ) from None
+            _refuse_unless_pattern(where, name, "Type var_names=['bias'].")
         if names and not self.weight_decay:
             warnings.warn(
                 f"{type(self).__name__}: there is no weight decay to exclude from. Type "
@@ -278,6 +272,46 @@ class Optimizer:
                 2,
             )
         self._excluded = names
+
+    def multiply_rates(self, factors: Mapping[str, float] | None = None) -> None:
+        """Gives variables rates of their own, as multiples of the rate; from the next fit on.
+
+        What reused layers learned is kept better if they learn more slowly than new ones.
+
+        Args:
+            factors: For words or regular expressions that stand in variables' paths ("^dense/",
+                "kernel$") a factor on the rate, at least 0; at 0 the variables stay as they are.
+                Of several that fit a path the first one holds. None or {} takes all of them back.
+
+        Raises:
+            InvalidArgumentError: If a factor is negative or no number, or a pattern is no text
+                or no regular expression.
+
+        Example:
+            >>> from evenkeel.optimizers import SGD
+            >>> optimizer = SGD(0.1)
+            >>> optimizer.multiply_rates({"^dense/": 0.1, "^dense_1/": 0.3})
+            >>> optimizer.rate_multipliers
+            {'^dense/': 0.1, '^dense_1/': 0.3}
+
+        References:
+            Howard and Ruder, "Universal Language Model Fine-tuning for Text Classification",
+            ACL 2018, section 3.2 ("discriminative fine-tuning").
+            https://arxiv.org/abs/1801.06146
+        """
+        where = f"{type(self).__name__}.multiply_rates(factors)"
+        given = dict(factors or {})
+        for pattern in given:
+            _refuse_unless_pattern(where, pattern, "Type {'^dense/': 0.1}.")
+        self._multipliers = tuple(
+            (pattern, number_in(f"{where}: {pattern!r}", factor, 0, math.inf))
+            for pattern, factor in given.items()
+        )
+
+    @property
+    def rate_multipliers(self) -> dict[str, float]:
+        """The factors of `multiply_rates` by their patterns."""
+        return dict(self._multipliers)
 
     def without_schedule(self) -> Optimizer:
         """Returns a copy that took no step yet and whose rate is a number.
@@ -432,6 +466,8 @@ class Optimizer:
         config |= {name: getattr(self, name) for name in (*DEFAULTS, *self._settings)}
         if self._excluded:
             config["exclude_from_weight_decay"] = list(self._excluded)
+        if self._multipliers:
+            config["rate_multipliers"] = self.rate_multipliers
         return config
 
     def _written_rate(self) -> Any:
@@ -455,11 +491,14 @@ class Optimizer:
         # they do by default.
         given = {n: v for n, v in config.items() if n not in DEFAULTS or v != DEFAULTS[n]}
         excluded = given.pop("exclude_from_weight_decay", None)
+        multipliers = given.pop("rate_multipliers", None)
         if isinstance(given.get("learning_rate"), dict):
             given["learning_rate"] = schedules.get(given["learning_rate"])
         optimizer = cls(**given)
         if excluded:
             optimizer.exclude_from_weight_decay(excluded)
+        if multipliers:
+            optimizer.multiply_rates(multipliers)
         return optimizer
 
     @property
@@ -475,6 +514,18 @@ class Optimizer:
         settings = "".join(f", {n}={getattr(self, n)!r}" for n in (*self._settings, *chosen))
         rate = self.schedule if self.schedule is not None else float(self._rate)
         return f"{type(self).__name__}(learning_rate={rate!r}{settings})"
+
+
+def _refuse_unless_pattern(where: str, pattern: Any, advice: str) -> None:
+    try:
+        re.compile(pattern)
+    except (re.error, TypeError) as error:
+        raise InvalidArgumentError(
+            explain(
+                f"{where}: got {pattern!r}, expected a part of a variable's path ({error}).",
+                advice,
+            )
+        ) from None
 
 
 def _value_of(schedule: Any) -> Any:

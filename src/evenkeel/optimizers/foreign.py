@@ -44,8 +44,8 @@ class OptaxOptimizer(Optimizer):
 
     @property
     def fingerprint(self) -> Any:
-        """The transformation's identity."""
-        return (type(self), Same(self.transformation))
+        """The transformation's identity, and what stands around it."""
+        return (type(self), Same(self.transformation), self.surroundings)
 
     def get_config(self) -> dict[str, Any]:
         """Refuses: a file holds no code."""

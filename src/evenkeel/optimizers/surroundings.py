@@ -1,9 +1,9 @@
-"""What can stand around every optimizer: clipping, weight decay, averaging, accumulation.
+"""What can stand around every optimizer: clipping, decay, multipliers, averaging, accumulation.
 
 None of it is part of an update rule. Each piece is a small frozen value, and `Surroundings` puts
 them in their order: gradients are accumulated, clipped, weights decay, the optimizer takes its
-step, and the averages follow. All slots they need are dicts by variable path, beside those of the
-optimizer.
+step, of which some weights take a part only, and the averages follow. All slots they need are dicts
+by variable path, beside those of the optimizer.
 """
 
 from __future__ import annotations
@@ -122,6 +122,54 @@ class WeightDecay:
 
 
 @dataclass(frozen=True)
+class RateMultipliers:
+    """Lets some weights take a part of every step only, decay included: a rate of their own.
+
+        θ ← θ + c (θ' - θ)
+
+    where θ' is where the whole step would have led. The optimizers' steps are proportional to
+    their rate, so that this is the step at the rate c η.
+
+    Args:
+        factors: Pairs of a regular expression and its c, at least 0; of those that are found in a
+            variable's path the first one holds. Other variables take the whole step.
+
+    Example:
+        >>> slower = RateMultipliers((("^dense/", 0.5),))
+        >>> before = {"dense/bias": jnp.asarray(1.0), "dense_1/bias": jnp.asarray(1.0)}
+        >>> after = {"dense/bias": jnp.asarray(3.0), "dense_1/bias": jnp.asarray(3.0)}
+        >>> {path: float(value) for path, value in slower(before, after).items()}
+        {'dense/bias': 2.0, 'dense_1/bias': 3.0}
+    """
+
+    factors: tuple[tuple[str, float], ...]
+
+    def of(self, path: str) -> float:
+        """Returns the factor of a variable.
+
+        Args:
+            path: Its path.
+        """
+        return next((c for pattern, c in self.factors if re.search(pattern, path)), 1.0)
+
+    def __call__(self, before: Params, after: Params) -> Params:
+        """Returns the parameters after the part of a step that each takes.
+
+        Args:
+            before: The parameters before the step.
+            after: The parameters after the whole step.
+        """
+
+        def part(path: str, value: Any) -> Any:
+            factor = self.of(path)
+            if factor == 1.0:  # not even rounding comes between
+                return value
+            return jax.tree.map(lambda b, a: b + (a - b) * factor, before[path], value)
+
+        return {path: part(path, value) for path, value in after.items()}
+
+
+@dataclass(frozen=True)
 class Averaging:
     """Exponential moving averages of the weights, which are often better than the last weights.
 
@@ -223,23 +271,32 @@ class Surroundings:
     Attributes:
         clipping: What shortens gradients.
         decay: What shrinks weights.
+        multipliers: What lets some weights take a part of each step only.
         averaging: What averages weights.
         accumulation: What gathers gradients.
     """
 
     clipping: Clipping | None = None
     decay: WeightDecay | None = None
+    multipliers: RateMultipliers | None = None
     averaging: Averaging | None = None
     accumulation: Accumulation | None = None
 
     @classmethod
-    def of(cls, where: str, settings: dict[str, Any], excluded: tuple[str, ...]) -> Surroundings:
+    def of(
+        cls,
+        where: str,
+        settings: dict[str, Any],
+        excluded: tuple[str, ...],
+        multipliers: tuple[tuple[str, float], ...] = (),
+    ) -> Surroundings:
         """Returns the surroundings that an optimizer's arguments ask for.
 
         Args:
             where: The optimizer as a user knows it.
             settings: The arguments, by the names in `DEFAULTS`.
             excluded: The patterns of `exclude_from_weight_decay`.
+            multipliers: The patterns and factors of `multiply_rates`.
 
         Raises:
             InvalidArgumentError: If an argument is out of range, or two exclude each other.
@@ -272,6 +329,7 @@ class Surroundings:
         return cls(
             clipping=clipping_for(where, *clips),
             decay=None if not decay else WeightDecay(decay, excluded),
+            multipliers=RateMultipliers(multipliers) if multipliers else None,
             averaging=Averaging(momentum, frequency) if settings["use_ema"] else None,
             accumulation=None if batches is None else Accumulation(batches),
         )
@@ -324,14 +382,19 @@ class Surroundings:
         def once(
             gradients: Params, slots: Slots, params: Params, updates: Array
         ) -> tuple[Params, Slots]:
+            before = params
             if self.clipping is not None:
                 gradients = self.clipping(gradients, stacked)
             if self.decay is not None:
                 params = self.decay(params, rate_at(updates))
-            if self.averaging is None:
-                return take(gradients, slots, params, updates)
-            own = {name: slot for name, slot in slots.items() if name != AVERAGE}
+            own = slots
+            if self.averaging is not None:
+                own = {name: slot for name, slot in slots.items() if name != AVERAGE}
             params, own = take(gradients, own, params, updates)
+            if self.multipliers is not None:
+                params = self.multipliers(before, params)
+            if self.averaging is None:
+                return params, own
             params, average = self.averaging(params, slots[AVERAGE], updates)
             return params, own | {AVERAGE: average}
 

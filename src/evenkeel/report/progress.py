@@ -13,11 +13,12 @@ from evenkeel.engine.hooks import Callback, Logs
 from evenkeel.errors import InvalidArgumentError, explain
 
 
-def display_for(verbose: Any) -> list[Callback]:
+def display_for(verbose: Any, label: str = "") -> list[Callback]:
     """Returns the display that a `verbose` argument asks for, as a list of none or one.
 
     Args:
         verbose: 0, 1, 2 or "auto": 1 in a terminal, 0 elsewhere.
+        label: What stands in front of every line, such as a stage of which the run is a part.
     """
     if verbose == "auto":
         verbose = 1 if sys.stdout.isatty() else 0
@@ -30,13 +31,27 @@ def display_for(verbose: Any) -> list[Callback]:
         )
     if verbose == 0:
         return []
-    return [ProgressDisplay() if verbose == 1 and sys.stdout.isatty() else EpochLines()]
+    return [ProgressDisplay(label) if verbose == 1 and sys.stdout.isatty() else EpochLines(label)]
+
+
+def say(line: str) -> None:
+    """Prints a line about something that goes on, as it is.
+
+    Args:
+        line: The line.
+    """
+    Console(highlight=False, soft_wrap=True).print(line, markup=False)
 
 
 class EpochLines(Callback):
-    """One line an epoch: seconds, steps a second, and the logs."""
+    """One line an epoch: seconds, steps a second, and the logs.
 
-    def __init__(self) -> None:
+    Args:
+        label: What stands in front of every line.
+    """
+
+    def __init__(self, label: str = "") -> None:
+        self._prefix = f"{label}  " if label else ""
         self._console = Console(highlight=False, soft_wrap=True)
         self._started = time.perf_counter()
         self._steps = 0
@@ -67,9 +82,8 @@ class EpochLines(Callback):
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Prints the line."""
         seconds = time.perf_counter() - self._started
-        total = (self.params or {}).get("epochs", epoch + 1)
         self._console.print(
-            f"Epoch {epoch + 1}/{total}  {seconds:.1f}s  {self._steps / seconds:,.0f} steps/s  "
+            f"{self._name_of(epoch)}  {seconds:.1f}s  {self._steps / seconds:,.0f} steps/s  "
             f"{as_text(logs)}",
             markup=False,
         )
@@ -77,6 +91,10 @@ class EpochLines(Callback):
     def on_notice(self, text: str) -> None:
         """Prints a line."""
         self._console.print(text, markup=False)
+
+    def _name_of(self, epoch: int) -> str:
+        total = (self.params or {}).get("epochs", epoch + 1)
+        return f"{self._prefix}Epoch {epoch + 1}/{total}"
 
     def on_test_end(self, logs: Logs | None = None) -> None:
         """Prints an evaluation's logs; a validation's are part of the epoch's line."""
@@ -92,10 +110,13 @@ class ProgressDisplay(EpochLines):
     """A bar within the epoch, with rate, remaining time and the logs so far; then a line.
 
     Epochs that are over in a moment have the line alone.
+
+    Args:
+        label: What stands in front of every line.
     """
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, label: str = "") -> None:
+        super().__init__(label)
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
@@ -128,8 +149,8 @@ class ProgressDisplay(EpochLines):
     def _draw(self, step: int, done: str, logs: str) -> None:
         if self._task is None:
             params = self.params or {}
-            label = f"Epoch {self._epoch + 1}/{params.get('epochs', self._epoch + 1)}"
-            self._task = self._bar.add_task(label, total=params.get("steps"), done="", logs="")
+            name = self._name_of(self._epoch)
+            self._task = self._bar.add_task(name, total=params.get("steps"), done="", logs="")
             self._bar.start()
         self._bar.update(self._task, completed=step, done=done, logs=logs, refresh=True)
 
