@@ -52,9 +52,9 @@ def autoencoder(
 
         h = encoder(x + noise),    x' = decoder(h),    the loss compares x' with x
 
-    Layers in front that have nothing to train (`Flatten`, `Rescaling`, `Normalization`) stay as they
-    are, and what they put out is what is reconstructed. The layers given are copied, weights and
-    all, and left untouched.
+    Layers in front that have nothing to train (`Flatten`, `Rescaling`, `Normalization`) stay as
+    they are, and what they put out is what is reconstructed. The layers given are copied, weights
+    and all, and left untouched.
 
     Args:
         layers: The encoder: a list of layers, or a `Sequential`.

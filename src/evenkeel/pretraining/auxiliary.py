@@ -240,11 +240,10 @@ def pairs_from_labels(
     intake.same_rows(len(rows), len(labels), "x", "y")
     count = positive_integer(f"{where}(count)", count)
     alike = round(count * number_in(f"{where}(same_fraction)", same_fraction, 0, 1))
-    random = generator(
-        next_seed() if seed is None else integer_at_least(0, f"{where}(seed)", seed)
+    random = generator(next_seed() if seed is None else integer_at_least(0, f"{where}(seed)", seed))
+    _, group, sizes = np.unique(
+        labels.reshape(len(labels), -1)[:, 0], return_inverse=True, return_counts=True
     )
-    _, group, sizes = np.unique(labels.reshape(len(labels), -1)[:, 0], return_inverse=True,
-                                return_counts=True)
     _require_pairs(where, sizes, alike, count - alike)
     first, second = _partners(random, group, sizes, alike, count - alike)
     same = (np.arange(count) < alike).astype(np.float32)

@@ -66,7 +66,7 @@ class TransposedDense(Layer):
         if self._kernel is None:
             raise InvalidArgumentError(
                 explain(
-                    f"{self._where()}: the layer {self.of!r}, whose kernel it shares, is not known.",
+                    f"{self._where()}: the layer {self.of!r}, whose kernel it uses, is not known.",
                     "A tied decoder cannot be rebuilt from its settings; save and load the "
                     "encoder's layers, or pretrain with tied=False.",
                 )

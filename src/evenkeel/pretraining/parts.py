@@ -1,4 +1,4 @@
-"""The plumbing of pretraining: copies of layers, what comes before the first trained one, checks."""
+"""The plumbing of pretraining: copies of layers, and what comes before the first trained one."""
 
 from __future__ import annotations
 

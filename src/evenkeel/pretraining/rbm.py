@@ -109,9 +109,9 @@ class RestrictedBoltzmannMachine:
 
         P(v, h) ∝ exp(a·v + b·h + v·W·h),    h of zeros and ones
 
-    Gaussian visible units have -½‖v - a‖² + b·h + v·W·h in the exponent instead, and so the variance
-    1: standardize the rows. Training follows the gradient of the likelihood, whose second term is
-    estimated by chains of alternating draws (contrastive divergence).
+    Gaussian visible units have -½‖v - a‖² + b·h + v·W·h in the exponent instead, and so the
+    variance 1: standardize the rows. Training follows the gradient of the likelihood, whose second
+    term is estimated by chains of alternating draws (contrastive divergence).
 
     Args:
         units: The number of hidden units, at least 1.
@@ -338,8 +338,7 @@ def _require_fractions(rows: np.ndarray) -> None:
     row, column = (int(n) for n in np.argwhere(wrong)[0])
     highest = float(rows.max())
     fix = (
-        "Type visible='gaussian' after standardizing x, for example with "
-        "ek.layers.Normalization()."
+        "Type visible='gaussian' after standardizing x, for example with ek.layers.Normalization()."
         if rows.min() < 0
         else f"Type x / {highest:g}, or put ek.layers.Rescaling(1 / {highest:g}) before it."
     )
