@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+from importlib import import_module
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +14,7 @@ from evenkeel.errors import InvalidDataError
 from evenkeel.layers import Dense
 from evenkeel.network import Scope, entered
 
-module = sys.modules["evenkeel.pretraining.gan"]
+module = import_module("evenkeel.pretraining.gan")  # not the function of that name
 
 
 def sigmoid(z):
