@@ -1,21 +1,24 @@
 """Few labels, many pictures: does pretraining beat a tuned network that starts from scratch?
 
 Fashion-MNIST with labels for a few rows, as many of each class, and thousands of rows without. The
-network is 784-300-100-10. Every way of pretraining, and the network from scratch, has choices
-(rate, dropout, activation, frozen layers); each is tried with the tuning seeds, and the one with
-the best mean accuracy on validation rows is trained with the other seeds. Only what was chosen
-meets the test rows, once. A seed decides the labelled rows, the starting weights, the pretraining.
+network is 784-300-100-10. Every way of pretraining, and the network from scratch, has choices of
+rate, dropout and activation; each is tried with the tuning seeds, and the one with the best mean
+accuracy on validation rows is trained with the other seeds. Only what was chosen meets the test
+rows, once. A seed decides the labelled rows, the starting weights and the pretraining.
 
 Run it: python examples/pretraining_few_labels.py --labels 500
+With --results FOLDER each way leaves a file there and is not run again, so that a run that was cut
+off goes on, and ways can run side by side (--ways).
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import product
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,38 +34,26 @@ Rows = tuple[np.ndarray, np.ndarray]
 class Choice:
     """How a network is trained on the labelled rows."""
 
-    learning_rate: float = 0.001
+    learning_rate: float
     dropout: float = 0.0
     activation: str = "relu"
-    freeze: bool = False
 
     def __str__(self) -> str:
-        frozen = ", frozen" if self.freeze else ""
-        return f"{self.activation}, rate {self.learning_rate:g}, dropout {self.dropout:g}{frozen}"
+        return f"{self.activation}, rate {self.learning_rate:g}, dropout {self.dropout:g}"
+
+
+def choices(activation: str, *settings: tuple[float, float]) -> tuple[Choice, ...]:
+    """Returns a choice for each pair of rate and dropout."""
+    return tuple(Choice(activation=activation, learning_rate=r, dropout=d) for r, d in settings)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Way:
     """A way of starting: what to do with the rows without labels, and what to choose from."""
 
-    activation: str
-    pretrain: Callable[[Data, Rows, Any], pretraining.Pretrained] | None
+    choices: tuple[Choice, ...]
+    pretrain: Callable[[Data, Rows, Any], pretraining.Pretrained] | None = None
     needs_labels: bool = False
-
-    @property
-    def choices(self) -> list[Choice]:
-        """Returns what is tried: as many choices for each way."""
-        if self.pretrain is None:
-            grid = product(("relu", "elu"), (0.0, 0.3, 0.5), (0.001,))
-            return [
-                *(Choice(activation=a, dropout=d, learning_rate=r) for a, d, r in grid),
-                Choice(dropout=0.3, learning_rate=0.0003),
-            ]
-        grid = product((0.0, 0.3, 0.5), (0.001, 0.0003))
-        return [
-            *(Choice(activation=self.activation, dropout=d, learning_rate=r) for d, r in grid),
-            Choice(activation=self.activation, freeze=True),
-        ]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +116,7 @@ def views(images: np.ndarray, random: np.random.Generator) -> np.ndarray:
 def same_class(data: Data, labelled: Rows, options: Any) -> pretraining.Pretrained:
     """Pretrains on pairs of labelled rows: the same class or not?"""
     pairs, same = pretraining.pairs_from_labels(*labelled, count=options.unlabelled)
-    return pretraining.auxiliary(hidden("relu"), pairs, same, epochs=options.epochs // 2)
+    return pretraining.auxiliary(hidden("relu"), pairs, same, epochs=options.epochs // 4)
 
 
 def same_garment(data: Data, labelled: Rows, options: Any) -> pretraining.Pretrained:
@@ -133,54 +124,77 @@ def same_garment(data: Data, labelled: Rows, options: Any) -> pretraining.Pretra
     random = np.random.Generator(np.random.Philox(options.seed))
     both = np.concatenate([views(data.unlabelled, random) for _ in range(2)])
     numbers = np.tile(np.arange(len(data.unlabelled)), 2)
-    pairs, same = pretraining.pairs_from_labels(both, numbers, count=2 * options.unlabelled)
-    return pretraining.auxiliary(hidden("relu"), pairs, same, epochs=options.epochs)
+    pairs, same = pretraining.pairs_from_labels(both, numbers, count=options.unlabelled)
+    return pretraining.auxiliary(hidden("relu"), pairs, same, epochs=options.epochs // 2)
+
+
+def few_choices(activation: str) -> tuple[Choice, ...]:
+    """Returns what is tried with pretrained layers."""
+    return choices(activation, (0.001, 0.0), (0.0003, 0.0), (0.0003, 0.3))
 
 
 WAYS = {
-    "from scratch": Way(activation="relu", pretrain=None),
+    "from scratch": Way(
+        choices=(
+            *choices("relu", (0.001, 0.0), (0.001, 0.5), (0.0003, 0.0), (0.0003, 0.3)),
+            *choices("elu", (0.001, 0.0), (0.0003, 0.3)),
+        ),
+    ),
     "autoencoder": Way(
-        activation="relu",
+        choices=few_choices("relu"),
         pretrain=lambda data, _, options: pretraining.autoencoder(
-            hidden("relu"), data.unlabelled, noise=0.3, epochs=options.epochs
+            hidden("relu"),
+            data.unlabelled,
+            noise=0.5,
+            optimizer=ek.optimizers.Adam(0.002),
+            epochs=options.epochs,
         ),
     ),
     "greedy autoencoder": Way(
-        activation="relu",
+        choices=few_choices("relu"),
         pretrain=lambda data, _, options: pretraining.greedy(
-            hidden("relu"), data.unlabelled, noise=0.3, epochs=options.epochs, batch_size=128
+            hidden("relu"),
+            data.unlabelled,
+            noise=0.5,
+            optimizer=ek.optimizers.Adam(0.002),
+            epochs=options.epochs,
+            batch_size=128,
         ),
     ),
     "greedy RBM": Way(
-        activation="sigmoid",
+        choices=choices("sigmoid", (0.01, 0.0), (0.003, 0.0), (0.003, 0.3)),
         pretrain=lambda data, _, options: pretraining.greedy(
-            hidden("sigmoid"), data.unlabelled, method="rbm", epochs=options.epochs
+            hidden("sigmoid"),
+            data.unlabelled,
+            method="rbm",
+            learning_rate=0.1,
+            epochs=options.epochs,
         ),
     ),
     "GAN": Way(
-        activation="leaky_relu",
+        choices=few_choices("leaky_relu"),
         pretrain=lambda data, _, options: pretraining.gan(
-            hidden("leaky_relu"), data.unlabelled, epochs=2 * options.epochs
+            hidden("leaky_relu"), data.unlabelled, epochs=options.epochs // 3
         ),
     ),
-    "pairs: same class?": Way(activation="relu", pretrain=same_class, needs_labels=True),
-    "pairs: same garment?": Way(activation="relu", pretrain=same_garment),
+    "pairs: same class?": Way(choices=few_choices("relu"), pretrain=same_class, needs_labels=True),
+    "pairs: same garment?": Way(choices=few_choices("relu"), pretrain=same_garment),
 }
 
 
 # -- training and choosing -----------------------------------------------------------------------
 
 
-def start(way: Way, choice: Choice, pretrained: pretraining.Pretrained | None) -> ek.Sequential:
+def start(choice: Choice, pretrained: pretraining.Pretrained | None) -> ek.Sequential:
     """Returns the network before it sees a label."""
     output = Dense(10, activation="softmax")
     if pretrained is None:
         return ek.Sequential([*hidden(choice.activation, choice.dropout), output])
-    if not choice.dropout:
-        return pretrained.then(output, freeze=choice.freeze)
     layers = pretrained.then(output).layers
-    dropped = [[layer, Dropout(choice.dropout)] for layer in layers[:-1]]
-    return ek.Sequential([*(layer for pair in dropped for layer in pair), layers[-1]])
+    if choice.dropout:
+        dropped = [[layer, Dropout(choice.dropout)] for layer in layers[:-1]]
+        layers = [*(layer for pair in dropped for layer in pair), layers[-1]]
+    return ek.Sequential(layers)
 
 
 def trained(model: ek.Sequential, rows: Rows, choice: Choice, data: Data) -> tuple[Any, float]:
@@ -191,48 +205,69 @@ def trained(model: ek.Sequential, rows: Rows, choice: Choice, data: Data) -> tup
         metrics=["accuracy"],
     )
     stopping = ek.callbacks.EarlyStopping(
-        monitor="val_accuracy", patience=10, restore_best_weights=True
+        monitor="val_accuracy", patience=12, restore_best_weights=True
     )
     history = model.fit(
-        *rows, epochs=60, validation_data=data.validation, callbacks=[stopping], verbose=0
+        *rows, epochs=80, validation_data=data.validation, callbacks=[stopping], verbose=0
     )
     return model, max(history.history["val_accuracy"])
 
 
-def run(name: str, count: int, data: Data, options: Any, cache: dict[Any, Any]) -> np.ndarray:
-    """Returns the test accuracy of one way with one number of labels, seed by seed."""
+def run(name: str, count: int, data: Data, options: Any, done: dict[Any, Any]) -> dict[str, Any]:
+    """Tries one way with one number of labels; returns its test accuracies and how it got there."""
     way = WAYS[name]
 
     def attempt(choice: Choice, seed: int) -> tuple[Any, float]:
         rows = data.few(count, seed)
-        ek.set_random_seed(seed)
-        options.seed = seed
-        pretrained = None
-        if way.pretrain is not None:
-            key = (name, seed, count if way.needs_labels else None)
-            if key not in cache:
-                cache[key] = way.pretrain(data, rows, options)
-            pretrained = cache[key]
+        key = (name, seed, count if way.needs_labels else None)
+        if way.pretrain is not None and key not in done:
+            ek.set_random_seed(seed)
+            options.seed = seed
+            done[key] = way.pretrain(data, rows, options)
         ek.set_random_seed(100 + seed)
-        return trained(start(way, choice, pretrained), rows, choice, data)
+        return trained(start(choice, done.get(key)), rows, choice, data)
 
     tried = {
         choice: [attempt(choice, seed) for seed in range(options.tuning_seeds)]
         for choice in way.choices
     }
-    best = max(tried, key=lambda choice: np.mean([score for _, score in tried[choice]]))
+    means = {choice: np.mean([score for _, score in tried[choice]]) for choice in tried}
+    best = max(means, key=lambda choice: means[choice])
     rest = [attempt(best, seed) for seed in range(options.tuning_seeds, options.seeds)]
-    chosen = [*tried[best], *rest]
-    for stage in () if way.pretrain is None else cache_stages(cache, name):
-        print(f"    pretraining, seed 0: {stage.sentence}")
-    print(f"    chosen: {best}; validation {np.mean([score for _, score in chosen]):.4f}")
-    scores = [model.evaluate(*data.test, verbose=0, return_dict=True) for model, _ in chosen]
-    return np.array([score["accuracy"] for score in scores])
+    scores = [
+        model.evaluate(*data.test, verbose=0, return_dict=True) for model, _ in tried[best] + rest
+    ]
+    first = done.get((name, 0, count if way.needs_labels else None))
+    return {
+        "pretraining": [] if first is None else [stage.sentence for stage in first.stages],
+        "tried": {str(choice): f"{mean:.4f}" for choice, mean in means.items()},
+        "chosen": str(best),
+        "test": [score["accuracy"] for score in scores],
+    }
 
 
-def cache_stages(cache: dict[Any, Any], name: str) -> tuple[Any, ...]:
-    """Returns what was measured in the last pretraining of seed 0."""
-    return [result for key, result in cache.items() if key[:2] == (name, 0)][-1].stages
+def found(name: str, count: int, data: Data, options: Any, done: dict[Any, Any]) -> np.ndarray:
+    """Runs a way, or reads what an earlier run left, and prints how it went."""
+    settings = [options.unlabelled, options.epochs, options.seeds, options.tuning_seeds]
+    path = options.results and options.results / f"{count}-{name.replace(' ', '-')}.json".replace(
+        ":", ""
+    ).replace("?", "")
+    if path and path.exists() and json.loads(path.read_text())["settings"] == settings:
+        result = json.loads(path.read_text())
+    else:
+        began = time.monotonic()
+        result = {**run(name, count, data, options, done), "settings": settings}
+        result["seconds"] = round(time.monotonic() - began)
+        if path:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(result, indent=1))
+    print(f"  {name} ({result['seconds']} s)")
+    for sentence in result["pretraining"]:
+        print(f"    pretraining, seed 0: {sentence}")
+    for choice, mean in result["tried"].items():
+        mark = "  <- chosen" if choice == result["chosen"] else ""
+        print(f"    validation {mean}: {choice}{mark}", flush=True)
+    return np.array(result["test"])
 
 
 def report(accuracy: dict[str, np.ndarray]) -> None:
@@ -253,23 +288,19 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--tuning-seeds", type=int, default=2)
     parser.add_argument("--unlabelled", type=int, default=20_000, help="rows without labels")
-    parser.add_argument("--epochs", type=int, default=10, help="epochs of pretraining")
+    parser.add_argument("--epochs", type=int, default=20, help="epochs of pretraining")
     parser.add_argument("--ways", nargs="+", choices=list(WAYS), default=list(WAYS))
+    parser.add_argument("--results", type=Path, help="a folder for the results of each way")
     options = parser.parse_args()
-    data, cache = load(options.unlabelled), {}
+    data: Data = load(options.unlabelled)
+    done: dict[Any, Any] = {}
     print(
         f"{options.unlabelled:,} rows without labels, {options.epochs} epochs of pretraining, "
         f"{options.seeds} seeds of which {options.tuning_seeds} choose, 2,000 validation rows"
     )
     for count in options.labels:
         print(f"{count} labels", flush=True)
-        accuracy = {}
-        for name in options.ways:
-            began = time.monotonic()
-            print(f"  {name}", flush=True)
-            accuracy[name] = run(name, count, data, options, cache)
-            print(f"    {time.monotonic() - began:.0f} s", flush=True)
-        print(f"{count} labels:")
+        accuracy = {name: found(name, count, data, options, done) for name in options.ways}
         report(accuracy)
 
 
