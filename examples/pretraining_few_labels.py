@@ -116,7 +116,7 @@ def views(images: np.ndarray, random: np.random.Generator) -> np.ndarray:
 def same_class(data: Data, labelled: Rows, options: Any) -> pretraining.Pretrained:
     """Pretrains on pairs of labelled rows: the same class or not?"""
     pairs, same = pretraining.pairs_from_labels(*labelled, count=options.unlabelled)
-    return pretraining.auxiliary(hidden("relu"), pairs, same, epochs=options.epochs // 4)
+    return pretraining.auxiliary(hidden("relu"), pairs, same, epochs=options.epochs // 2)
 
 
 def same_garment(data: Data, labelled: Rows, options: Any) -> pretraining.Pretrained:
@@ -174,7 +174,7 @@ WAYS = {
     "GAN": Way(
         choices=few_choices("leaky_relu"),
         pretrain=lambda data, _, options: pretraining.gan(
-            hidden("leaky_relu"), data.unlabelled, epochs=options.epochs // 3
+            hidden("leaky_relu"), data.unlabelled, epochs=options.epochs // 2
         ),
     ),
     "pairs: same class?": Way(choices=few_choices("relu"), pretrain=same_class, needs_labels=True),
@@ -288,7 +288,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--tuning-seeds", type=int, default=2)
     parser.add_argument("--unlabelled", type=int, default=20_000, help="rows without labels")
-    parser.add_argument("--epochs", type=int, default=20, help="epochs of pretraining")
+    parser.add_argument("--epochs", type=int, default=10, help="epochs of pretraining")
     parser.add_argument("--ways", nargs="+", choices=list(WAYS), default=list(WAYS))
     parser.add_argument("--results", type=Path, help="a folder for the results of each way")
     options = parser.parse_args()
