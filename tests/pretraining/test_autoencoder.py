@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from scipy.special import rel_entr
 
@@ -190,6 +191,13 @@ class TestGreedy:
         found = second.evaluate(rows, rows, verbose=0)
         expected = np.square(second.predict(rows) - rows).mean()
         np.testing.assert_allclose(found, expected, rtol=1e-4)
+
+    @pytest.mark.parametrize("optimizer", [ek.optimizers.Adam(0.01), optax.sgd(0.01, momentum=0.9), "sgd"])
+    def test_one_optimizer_serves_every_layer_anew(self, fractions, optimizer):
+        layers = [Dense(4, activation="tanh"), Dense(3, activation="tanh")]
+        pretrained = ek.pretraining.greedy(layers, fractions, optimizer=optimizer, epochs=1)
+        assert len(pretrained.stages) == 2
+        assert getattr(optimizer, "iterations", 0) == 0
 
     def test_machines_hand_over_kernels_and_hidden_biases(self, fractions):
         layers = [Dense(4, activation="sigmoid"), Dropout(0.2), Dense(3, activation="sigmoid")]

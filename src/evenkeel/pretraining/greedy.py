@@ -7,6 +7,7 @@ restricted Boltzmann machine.
 
 from __future__ import annotations
 
+import copy
 import inspect
 from typing import Any, Literal, get_args
 
@@ -109,7 +110,10 @@ def _encoders(
     for number, group in enumerate(groups):
         if number:
             settings = {**settings, "loss": _loss_behind(groups[number - 1])}
-        result = autoencoder(group, rows, epochs=epochs, batch_size=batch_size, **settings)
+        # An optimizer trains one network: each layer's gets a copy that took no step yet.
+        result = autoencoder(
+            group, rows, epochs=epochs, batch_size=batch_size, **copy.deepcopy(settings)
+        )
         for layer, trained in zip(group, result.layers, strict=True):
             layer.set_weights(trained.get_weights())
         stages.append(Stage(name=group[0].name, history=result.history))
