@@ -192,7 +192,9 @@ class TestGreedy:
         expected = np.square(second.predict(rows) - rows).mean()
         np.testing.assert_allclose(found, expected, rtol=1e-4)
 
-    @pytest.mark.parametrize("optimizer", [ek.optimizers.Adam(0.01), optax.sgd(0.01, momentum=0.9), "sgd"])
+    @pytest.mark.parametrize(
+        "optimizer", [ek.optimizers.Adam(0.01), optax.sgd(0.01, momentum=0.9), "sgd"]
+    )
     def test_one_optimizer_serves_every_layer_anew(self, fractions, optimizer):
         layers = [Dense(4, activation="tanh"), Dense(3, activation="tanh")]
         pretrained = ek.pretraining.greedy(layers, fractions, optimizer=optimizer, epochs=1)

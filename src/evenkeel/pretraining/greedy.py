@@ -111,9 +111,9 @@ def _encoders(
         if number:
             settings = {**settings, "loss": _loss_behind(groups[number - 1])}
         # An optimizer trains one network: each layer's gets a copy that took no step yet.
-        result = autoencoder(
-            group, rows, epochs=epochs, batch_size=batch_size, **copy.deepcopy(settings)
-        )
+        optimizer = copy.deepcopy(settings.get("optimizer", "adam"))
+        own = {**settings, "optimizer": optimizer, "epochs": epochs, "batch_size": batch_size}
+        result = autoencoder(group, rows, **own)
         for layer, trained in zip(group, result.layers, strict=True):
             layer.set_weights(trained.get_weights())
         stages.append(Stage(name=group[0].name, history=result.history))
