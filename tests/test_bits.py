@@ -65,7 +65,7 @@ def test_a_word_is_what_threefry_makes_of_its_position(key, count):
     np.testing.assert_array_equal(bits.words(key, count), expected)
 
 
-@pytest.mark.parametrize("draw", [bits.octets, bits.normals])
+@pytest.mark.parametrize("draw", [bits.octets, bits.normals, bits.uniforms])
 def test_compiled_mapped_and_scanned_draws_are_the_plain_ones(key, draw):
     """For normals within float tolerance: compilers round erf⁻¹ differently."""
     shape, keys = (5, 7), jax.random.split(key, 3)
@@ -230,6 +230,24 @@ def test_masks_keep_with_the_exact_probability(keep):
     share = float(np.asarray(mask).mean())
     assert abs(share - exact) < STANDARD_ERRORS * error
     assert abs(share - (exact + 1 / 256)) > STANDARD_ERRORS * error
+
+
+def test_uniforms_are_uniform():
+    """By Kolmogorov and Smirnov; a million draws, so that steps of 2⁻²⁴ do not show."""
+    u = np.asarray(bits.uniforms(jax.random.key(6), (1_000_000,)), np.float64)
+    assert stats.kstest(u, "uniform").pvalue > 1e-6
+    assert stats.kstest(u**1.02, "uniform").pvalue < 1e-6
+    assert u.min() >= 0
+    assert u.max() < 1
+
+
+def test_uniforms_are_the_top_bits_of_words(monkeypatch):
+    """The largest word gives 1 - 2⁻²⁴, the largest float32 below 1."""
+    ends = jnp.array([0, 2**32 - 1], jnp.uint32)
+    monkeypatch.setattr(bits, "words", lambda key, count: ends)
+    found = np.asarray(bits.uniforms(jax.random.key(0), (2,)))
+    assert found.tolist() == [0, 1 - 2.0**-24]
+    assert found[1] == np.nextafter(np.float32(1), np.float32(0))
 
 
 def test_normals_are_normal():

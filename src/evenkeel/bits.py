@@ -111,6 +111,23 @@ def octets(key: Array, shape: Sequence[int]) -> Array:
     return drawn.reshape(-1)[:size].reshape(shape)
 
 
+def uniforms(key: Array, shape: Sequence[int]) -> Array:
+    """Draws from the multiples of 2⁻²⁴ from 0 to below 1, all equally likely, as float32.
+
+    `uniforms(key, shape) < p` is true with the probability p, to the next such multiple.
+
+    Args:
+        key: A random key, used once.
+        shape: The shape of the result.
+
+    Example:
+        >>> uniforms(jax.random.key(0), (2, 3)).shape
+        (2, 3)
+    """
+    steps = words(key, math.prod(shape)) >> np.uint32(8)
+    return (steps.astype(jnp.float32) * np.float32(2.0**-24)).reshape(shape)
+
+
 def normals(key: Array, shape: Sequence[int]) -> Array:
     """Draws from the normal distribution with mean 0 and variance 1, as float32.
 
