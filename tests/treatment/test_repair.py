@@ -11,11 +11,14 @@ import pytest
 
 import evenkeel as ek
 from evenkeel import layers as L  # noqa: N812  # short, since most lines name layers
-from evenkeel.doctor import Finding, Remedy
+from evenkeel.doctor import Finding, Remedy, diagnose
+from evenkeel.doctor.patient import RunRecord
 from evenkeel.doctor.remedies import REMEDIES
 from evenkeel.errors import InvalidArgumentError, InvalidDataError, NotCompiledError
 from evenkeel.randomness import seeds_given_out
 from evenkeel.treatment.repairing import _parted
+from evenkeel.treatment.subject import Subject
+from evenkeel.treatment.training import rate_before_breaks
 
 SPARSE = "sparse_categorical_crossentropy"
 
@@ -313,3 +316,39 @@ def test_what_cannot_be_repaired_is_refused_with_what_to_type():
         ek.repair(linear(), x, y, findings=["targets-not-scaled"])
     with pytest.raises(InvalidDataError, match="no held-out row is finite"):
         ek.repair(linear(), x, y, (np.full((3, 4), np.nan), np.zeros(3)))
+
+
+# -- what was trained before -----------------------------------------------------------------------
+
+
+def test_a_trained_network_is_judged_as_the_fresh_one_that_takes_its_place():
+    hidden = [L.Dense(4, activation="sigmoid") for _ in range(16)]
+    model = compiled(*hidden, L.Dense(2, activation="softmax"))
+    random = drawn()
+    x, y = random.normal(size=(64, 3)), random.integers(0, 2, 64)
+    model.fit(x, y, epochs=1, verbose=0, doctor=None)
+    subject = Subject.of(model, x, y, (x, y), RunRecord())
+    assert "init-activation-mismatch" in diagnose(subject.patient).codes
+
+
+@pytest.mark.filterwarnings("ignore::evenkeel.errors.EvenkeelWarning")  # it breaks, as it must
+def test_a_rate_that_breaks_lowered_is_again_the_one_that_was_asked_for():
+    model = compiled(L.Dense(8, activation="relu"), L.Dense(1), loss="mse", optimizer="sgd")
+    x, y = prices(64)
+    model.fit(x, y, epochs=1, verbose=0)
+    assert model.optimizer.learning_rate < 0.01
+    as_it_is = ek.repair(model, x, y, findings=(), budget=60)
+    assert as_it_is.model.optimizer.learning_rate == 0.01
+    assert "learning_rate=0.01," in as_it_is.code
+    treated = ek.repair(model, x, y, budget=600)
+    assert [a.remedies for a in treated.accepted] == [("scale-targets",)]
+    assert treated.model.optimizer.learning_rate == 0.01
+
+
+def test_a_rate_that_was_set_after_a_break_stays():
+    model = compiled(L.Dense(1), loss="mse", optimizer=ek.optimizers.SGD(1e4))
+    x, y = prices(64)
+    with pytest.warns(ek.errors.EvenkeelWarning):
+        model.fit(x, y, epochs=1, verbose=0, doctor=None)
+    model.optimizer.learning_rate = 0.5
+    assert rate_before_breaks(model) == 0.5
