@@ -256,14 +256,19 @@ class Watch(Callback):
             part.is_a("BatchNormalization") and part.is_trainable
             for part in (self._examined.patient.parts if self._examined else ())
         )
-        if not has_norms or train is None or valid is None or not self._occasion.feed.is_repeatable:
+        if (
+            not has_norms
+            or train is None
+            or valid is None
+            or not isinstance(self._occasion.feed, ArrayFeed)
+        ):
             return None
         last, held = float(train[-1]), float(valid[np.isfinite(valid)][-1])
         if not held > 1.1 * last:
             return None
-        data = self._occasion.feed.sample()
-        stride = max(1, data.rows // _MODE_ROWS)
-        rows = jax.tree.map(lambda a: np.asarray(a)[::stride][:_MODE_ROWS], data)
+        train = self._occasion.feed
+        stride = max(1, train.rows // _MODE_ROWS)
+        rows = train.some(np.arange(train.rows)[::stride][:_MODE_ROWS])
         feed = ArrayFeed(rows, rows.rows)
         logs = engine.evaluate(self._occasion.programs, feed, CallbackList([], self.model, {}))
         loss = logs["loss"] - logs.get("penalty", 0.0)
@@ -289,6 +294,7 @@ def _signature(occasion: Occasion) -> Any:
     return (
         id(occasion.programs),
         shapes if occasion.x is not None else None,
+        _rows_of(occasion.feed),
         occasion.feed.steps,
         occasion.epochs,
         occasion.validation is None,
@@ -311,7 +317,8 @@ def _described(occasion: Occasion) -> Patient:
     if occasion.x is not None:
         patient = describe(occasion.model, occasion.x, occasion.y, occasion.validation_data, run)
         return replace(patient, targets=tuple(map(_thinned, patient.targets)))
-    patient = describe(occasion.model, occasion.feed.sample().x, None, None, run)
+    blank = jax.tree.map(lambda a: np.zeros(a.shape, a.dtype), occasion.feed.sample().x)
+    patient = describe(occasion.model, blank, None, None, run)
     reason = "The data comes in batches, which are not looked at as a whole."
     missing = {**patient.missing, "inputs": reason, "targets": reason}
     return replace(patient, inputs=(), targets=(), missing=missing)

@@ -68,7 +68,7 @@ class Feed(Protocol):
         ...
 
     def sample(self) -> Batch:
-        """Returns a batch of one row, or what has its shapes and types."""
+        """Returns the shapes and types of a batch."""
         ...
 
     def shapes(self) -> Iterator[Segment]:
@@ -93,10 +93,10 @@ class ArrayFeed:
 
     def __init__(self, data: Batch, batch_size: int, shuffle_seed: int | None = None):
         self._data = on_device(data)
-        self._sample = self._data.one()
         self._seed = shuffle_seed
         self.rows = data.rows
         self.batch_size = min(batch_size, self.rows)
+        self._sample = self._data.shapes(self.batch_size)
         self.steps = -(-self.rows // self.batch_size)
 
     def epoch(self, epoch: int) -> Iterator[Segment]:
@@ -120,8 +120,12 @@ class ArrayFeed:
         return Segment(data=self._data, order=jax.device_put(order))
 
     def sample(self) -> Batch:
-        """Returns the shapes and types of a batch of one row."""
+        """Returns the shapes and types of a batch."""
         return self._sample
+
+    def some(self, rows: np.ndarray) -> Batch:
+        """Returns the rows of these numbers."""
+        return self._data.take(jax.device_put(rows.astype(np.int32)))
 
 
 class StreamFeed:
@@ -203,7 +207,8 @@ class StreamFeed:
     def sample(self) -> Batch:
         """Returns the shapes of the first batch; a generator will still yield it at first."""
         if self._sample is None:
-            self._sample = self._first().one()
+            first = self._first()
+            self._sample = first.shapes(first.rows)
         return self._sample
 
     def shapes(self) -> Iterator[Segment]:

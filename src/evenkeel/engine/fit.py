@@ -76,8 +76,8 @@ class Programs:
         return self._once("evaluate", lambda: evaluation_program(self.plan))
 
     def no_sums(self, sample: Batch) -> Sums:
-        """The sums before any batch like this one of one row."""
-        shapes = tuple((leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(sample))
+        """The sums before any batch like this one."""
+        shapes = tuple((leaf.shape[1:], leaf.dtype) for leaf in jax.tree.leaves(sample))
         return self._once(f"sums {shapes}", lambda: no_sums(self.plan, sample))
 
     def look(self, level: Level) -> Look:

@@ -51,9 +51,9 @@ class Batch:
         """Returns the rows of these numbers, which must be in range."""
         return take(self, rows)
 
-    def one(self) -> Batch:
-        """Returns the shapes and types of a batch of one row."""
-        return jax.eval_shape(take, self, jax.ShapeDtypeStruct((1,), np.int32))
+    def shapes(self, rows: int) -> Batch:
+        """Returns the shapes and types of a batch of so many of these rows."""
+        return jax.eval_shape(take, self, jax.ShapeDtypeStruct((rows,), np.int32))
 
 
 @jax.tree_util.register_dataclass
@@ -191,8 +191,9 @@ def add(plan: Plan, sums: Sums, loss: Array, batch: Batch, seen: Evaluation) -> 
     )
 
 
-def no_sums(plan: Plan, sample: Batch) -> Sums:
-    """Returns the sums before any batch like a sample, in the shapes the metrics settle into."""
+def no_sums(plan: Plan, data: Batch) -> Sums:
+    """Returns the sums before any batch, in the shapes that the metrics settle into."""
+    sample = jax.tree.map(lambda a: jax.ShapeDtypeStruct((1, *a.shape[1:]), a.dtype), data)
     trained, others = plan.read_values()
     initial = {name: metric.initial() for name, _, _, metric in named_metrics(plan.heads)}
 

@@ -13,8 +13,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from sklearn.ensemble import ExtraTreesRegressor
-from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 
 from evenkeel.doctor.probe import Relation, Witness
 from evenkeel.engine.objective import Head, targets_of
@@ -107,6 +105,8 @@ def few_rows(target: np.ndarray, count: int, kind: str) -> np.ndarray:
 
 def linear_loss(loss: Any, x: np.ndarray, target: np.ndarray) -> float | None:
     """Returns the loss of a linear model fitted to a few rows, on those rows."""
+    from sklearn.linear_model import LinearRegression  # slow to import, and seldom needed
+
     spread = x.std(axis=0)
     x = (x - x.mean(axis=0)) / np.where(spread > 0, spread, 1)
     flat = target.reshape(len(target), -1)
@@ -129,6 +129,8 @@ def _probabilities(x: np.ndarray, labels: np.ndarray, count: int | None = None) 
     is_one_column = count is None and set(known.tolist()) <= {0.0, 1.0} and labels.dtype.kind == "f"
     if len(known) < 2:
         return labels.astype(float) if is_one_column else None
+    from sklearn.linear_model import LogisticRegression
+
     model = LogisticRegression(C=100.0, max_iter=300).fit(x, labels)
     found = model.predict_proba(x)
     if is_one_column:
@@ -155,6 +157,8 @@ def relations(
         held_out: The rows to judge by.
         answers: The network's outputs for the held-out rows; None where it has none.
     """
+    from sklearn.linear_model import Ridge
+
     x, x_held = _standardized(features_of(train)[:_ROWS], features_of(held_out))
     found = []
     parts = zip(heads, targets_of(train.y, heads), targets_of(held_out.y, heads), strict=True)
@@ -222,6 +226,8 @@ def _columns(target: Any, kind: str, count: int | None) -> np.ndarray:
 
 
 def _trees() -> Any:
+    from sklearn.ensemble import ExtraTreesRegressor
+
     # Squares of 0 and 1 are Gini's impurity: the same trees for classes and for numbers.
     settings: dict[str, Any] = {"min_samples_leaf": 3, "max_features": "sqrt", "random_state": 0}
     return ExtraTreesRegressor(_TREES, **settings)

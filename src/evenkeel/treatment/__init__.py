@@ -1,7 +1,7 @@
 """Treatment: from what the doctor prescribes back to a model, by experiment.
 
 `repair` is the word at the top. `network`, `training` and `subject` make a model from a treated
-patient; `experiment` trains arms; `course` tries remedies in order; `record` is what comes of it;
+patient; `experiment` trains arms; `regimen` tries remedies in order; `record` is what comes of it;
 `source` writes it down as code. What counts as better is judgement, in `doctor.scoring` and
 `doctor.comparison`.
 """

@@ -315,6 +315,7 @@ class Experiment:
                     class_weight=weight,
                     validation_split=_WATCHED if is_watched else 0.0,
                     callbacks=[clock, *([_stopping(self.length.epochs)] if is_watched else [])],
+                    doctor=None,
                 )
             finally:
                 arm.steps += clock.steps

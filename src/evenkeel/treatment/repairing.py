@@ -27,7 +27,6 @@ from evenkeel.errors import (
 )
 from evenkeel.examination import DEPTHS, Checkup
 from evenkeel.randomness import seeded
-from evenkeel.treatment.course import Course, everything, examined, score_of
 from evenkeel.treatment.experiment import (
     Arm,
     Budget,
@@ -36,6 +35,7 @@ from evenkeel.treatment.experiment import (
     Length,
 )
 from evenkeel.treatment.record import Treatment
+from evenkeel.treatment.regimen import Regimen, everything, examined, score_of
 from evenkeel.treatment.source import source_of
 from evenkeel.treatment.subject import Subject, form_of
 
@@ -192,15 +192,15 @@ def _course(
                 "Give a larger budget, or more seconds.",
             )
         ) from None
-    course = Course(experiment=experiment, arm=baseline, depth=depth, findings=found, tell=tell)
-    course.go()
-    return _treatment(experiment, baseline, course, found)
+    regimen = Regimen(experiment=experiment, arm=baseline, depth=depth, findings=found, tell=tell)
+    regimen.go()
+    return _treatment(experiment, baseline, regimen, found)
 
 
 def _treatment(
-    experiment: Experiment, baseline: Arm, course: Course, found: tuple[Finding, ...]
+    experiment: Experiment, baseline: Arm, regimen: Regimen, found: tuple[Finding, ...]
 ) -> Treatment:
-    arm, judge = course.arm, experiment.judge
+    arm, judge = regimen.arm, experiment.judge
     subject = arm.subject
     if arm.weights is not None:
         subject.model.set_weights(arm.weights)
@@ -213,9 +213,9 @@ def _treatment(
         model=model,
         before=score_of(judge, baseline),
         after=score_of(judge, arm),
-        attempts=tuple(course.attempts),
+        attempts=tuple(regimen.attempts),
         findings=found,
-        left=tuple(everything(course.findings)),
+        left=tuple(everything(regimen.findings)),
         code=source_of(arm, length, experiment.seeds[0]),
         classes=next((labels for labels in subject.classes if labels is not None), None),
         steps=experiment.budget.spent,

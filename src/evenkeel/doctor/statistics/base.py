@@ -35,6 +35,7 @@ class Numbers(Mapping[str, Any]):
         known: Numbers that are known already, by name.
 
     Example:
+        >>> from evenkeel.doctor.patient import RunRecord
         >>> Numbers(Patient(run=RunRecord(batch_size=8)))["run"].batch_size
         8
     """

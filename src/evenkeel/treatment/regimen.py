@@ -1,4 +1,4 @@
-"""The course of a treatment: findings, their remedies, one at a time, each an experiment."""
+"""The regimen: findings and their remedies, one at a time, each an experiment."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Prescribed = list[tuple[Finding, str]]
 
 
 @dataclass(kw_only=True, eq=False)
-class Trial:
+class Contest:
     """A treated arm against the best one so far, and what is known of it by now."""
 
     best: Arm
@@ -53,7 +53,7 @@ class Trial:
 
 
 @dataclass(kw_only=True, eq=False)
-class Course:
+class Regimen:
     """A treatment under way.
 
     Attributes:
@@ -170,50 +170,53 @@ class Course:
     def _tried_out(self, chosen: Prescribed, treated: Subject) -> bool:
         """Trains a treated subject against the best arm so far, and notes what came of it."""
         spent = self.experiment.budget.spent
-        trial = Trial(best=self.arm, arm=Arm(subject=treated))
+        contest = Contest(best=self.arm, arm=Arm(subject=treated))
         try:
-            self._run(trial)
+            self._run(contest)
         except BudgetSpentError:
-            trial.reason = "The budget was spent before it was decided."
+            contest.reason = "The budget was spent before it was decided."
             raise
         finally:
             steps = self.experiment.budget.spent - spent
-            self._note(chosen, trial.verdict, trial.reason, trial, steps)
-        if trial.is_accepted:
-            self.arm = trial.arm
+            self._note(chosen, contest.verdict, contest.reason, contest, steps)
+        if contest.is_accepted:
+            self.arm = contest.arm
         elif len(chosen) == 1:
             self._in_vain.add(chosen[0][1])
-        return trial.is_accepted
+        return contest.is_accepted
 
-    def _run(self, trial: Trial) -> None:
+    def _run(self, contest: Contest) -> None:
         """Trains under the first seeds and, if that leaves a doubt, under more to confirm it."""
         experiment = self.experiment
-        trial.arm = experiment.run(trial.arm.subject, against=trial.best)
-        if trial.arm.error:
-            reason = " ".join(trial.arm.error.split())
-            trial.reason = f"It could not be trained: {reason}"
+        contest.arm = experiment.run(contest.arm.subject, against=contest.best)
+        if contest.arm.error:
+            reason = " ".join(contest.arm.error.split())
+            contest.reason = f"It could not be trained: {reason}"
             return
-        self._judge(trial, CONFIRMED)
-        if not trial.is_accepted and self._looks_better(trial) and experiment.more_seeds:
-            experiment.confirm(trial.best, trial.arm)
-            self._judge(trial, CONFIRMED)
+        self._judge(contest, CONFIRMED)
+        if not contest.is_accepted and self._looks_better(contest) and experiment.more_seeds:
+            experiment.confirm(contest.best, contest.arm)
+            self._judge(contest, CONFIRMED)
 
-    def _looks_better(self, trial: Trial) -> bool:
-        done = len(trial.arm.losses)
-        before, after = (np.array(arm.losses[:done]) for arm in (trial.best, trial.arm))
-        return not trial.arm.is_given_up and compare(before, after, AT_FIRST).is_better
+    def _looks_better(self, contest: Contest) -> bool:
+        done = len(contest.arm.losses)
+        before, after = (np.array(arm.losses[:done]) for arm in (contest.best, contest.arm))
+        return not contest.arm.is_given_up and compare(before, after, AT_FIRST).is_better
 
-    def _judge(self, trial: Trial, mistakes: float) -> None:
-        judge, done = self.experiment.judge, len(trial.arm.losses)
-        before, after = (np.array(arm.losses[:done]) for arm in (trial.best, trial.arm))
-        trial.before, trial.after = score_of(judge, trial.best, done), score_of(judge, trial.arm)
-        trial.difference = float(np.mean(before - after))
-        trial.noise = None
-        if not trial.arm.is_given_up:
+    def _judge(self, contest: Contest, mistakes: float) -> None:
+        judge, done = self.experiment.judge, len(contest.arm.losses)
+        before, after = (np.array(arm.losses[:done]) for arm in (contest.best, contest.arm))
+        contest.before, contest.after = (
+            score_of(judge, contest.best, done),
+            score_of(judge, contest.arm),
+        )
+        contest.difference = float(np.mean(before - after))
+        contest.noise = None
+        if not contest.arm.is_given_up:
             result = compare(before, after, mistakes)
-            trial.noise = result.noise
-            trial.verdict = "accepted" if result.is_better else "rejected"
-        trial.reason = _reason(trial)
+            contest.noise = result.noise
+            contest.verdict = "accepted" if result.is_better else "rejected"
+        contest.reason = _reason(contest)
 
     # -- the log -------------------------------------------------------------------------------
 
@@ -222,13 +225,13 @@ class Course:
         chosen: Prescribed,
         verdict: str,
         reason: str,
-        trial: Trial | None = None,
+        contest: Contest | None = None,
         steps: int = 0,
     ) -> None:
         patient = self.arm.subject.patient
-        arm = None if trial is None else trial.arm
+        arm = None if contest is None else contest.arm
         every = (*self.experiment.seeds, *self.experiment.more_seeds)
-        numbers = {} if trial is None else trial.numbers
+        numbers = {} if contest is None else contest.numbers
         attempt = Attempt(
             remedies=tuple(name for _, name in chosen),
             codes=tuple(dict.fromkeys(finding.code for finding, _ in chosen)),
@@ -259,23 +262,23 @@ def _to_type(patient: Patient, finding: Finding, name: str, arm: Arm | None) -> 
     return f"{said}  # found: {arm.rate:.3g}" if arm is not None and is_measured else said
 
 
-def _reason(trial: Trial) -> str:
-    before, after, seeds = trial.before, trial.after, len(trial.arm.losses)
+def _reason(contest: Contest) -> str:
+    before, after, seeds = contest.before, contest.after, len(contest.arm.losses)
     assert before is not None
     assert after is not None
-    assert trial.difference is not None
+    assert contest.difference is not None
     change = f"{before.metric} {_shown(before)} before, {_shown(after)} after"
-    if trial.noise is None:
+    if contest.noise is None:
         return (
             f"{change}, under {seeds} seed{'s' * (seeds > 1)}: it can no longer be found better "
             "than noise, and was given up."
         )
-    if trial.difference <= 0:
+    if contest.difference <= 0:
         return f"{change}: it is not better."
-    joined = "where" if trial.difference > trial.noise else "and"
+    joined = "where" if contest.difference > contest.noise else "and"
     return (
-        f"{change}: the loss fell by {trial.difference:.3g} of a trivial predictor's, {joined} "
-        f"{trial.noise:.3g} may be noise."
+        f"{change}: the loss fell by {contest.difference:.3g} of a trivial predictor's, {joined} "
+        f"{contest.noise:.3g} may be noise."
     )
 
 
