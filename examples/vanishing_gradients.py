@@ -1,4 +1,4 @@
-"""Vanishing gradients: twenty layers of sigmoid that stay at chance, and what the doctor makes of it.
+"""Vanishing gradients: twenty layers of sigmoid that stay at chance, and what is done about it.
 
 The sick network is trained, and the doctor, which looks on, says what is wrong. `ek.repair` tries
 what it prescribes, in short runs under several seeds, and keeps what is better on held-out rows.

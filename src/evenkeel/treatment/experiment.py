@@ -191,6 +191,7 @@ class Arm:
         if self.rate_factor is None:
             self.rate_factor = optimizer.rate_factor
         optimizer.rate_factor = self.rate_factor
+
     error: str = ""
 
 
