@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from functools import cache
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -333,22 +334,24 @@ def test_a_trained_network_is_judged_as_the_fresh_one_that_takes_its_place():
 
 @pytest.mark.filterwarnings("ignore::evenkeel.errors.EvenkeelWarning")  # it breaks, as it must
 def test_a_rate_that_breaks_lowered_is_again_the_one_that_was_asked_for():
-    model = compiled(L.Dense(8, activation="relu"), L.Dense(1), loss="mse", optimizer="sgd")
-    x, y = prices(64)
-    model.fit(x, y, epochs=1, verbose=0)
-    assert model.optimizer.learning_rate < 0.01
-    as_it_is = ek.repair(model, x, y, findings=(), budget=60)
-    assert as_it_is.model.optimizer.learning_rate == 0.01
-    assert "learning_rate=0.01," in as_it_is.code
-    treated = ek.repair(model, x, y, budget=600)
-    assert [a.remedies for a in treated.accepted] == [("scale-targets",)]
-    assert treated.model.optimizer.learning_rate == 0.01
+    hidden = [L.Dense(8, activation="relu") for _ in range(2)]
+    model = compiled(*hidden, L.Dense(1), loss="mse", optimizer=ek.optimizers.SGD(1.0))
+    x, y = prices(640)
+    model.fit(x, y, batch_size=4, epochs=1, verbose=0, doctor=None)
+    assert model.optimizer.learning_rate < 1.0
+    found = finding("standardize-inputs", code="inputs-not-standardized", place=("x",))
+    treatment = ek.repair(model, x * 9, y, findings=[found], budget=4000, batch_size=4, epochs=1)
+    assert treatment.model.optimizer.learning_rate == 1.0
+    assert "learning_rate=1.0," in treatment.code
+    assert [attempt.verdict for attempt in treatment.attempts] == ["rejected"]
+    sick = Subject.of(model, x, y, (x, y), RunRecord())
+    assert sick.patient.optimizer.rate == 1.0
 
 
 def test_a_rate_that_was_set_after_a_break_stays():
-    model = compiled(L.Dense(1), loss="mse", optimizer=ek.optimizers.SGD(1e4))
-    x, y = prices(64)
-    with pytest.warns(ek.errors.EvenkeelWarning):
-        model.fit(x, y, epochs=1, verbose=0, doctor=None)
+    model = compiled(L.Dense(1), loss="mse", optimizer=ek.optimizers.SGD(0.01))
+    broken = SimpleNamespace(rate=1.0, next_rate=np.float32(0.01))
+    model.history = SimpleNamespace(breaks=[broken])
+    assert rate_before_breaks(model) == 1.0
     model.optimizer.learning_rate = 0.5
     assert rate_before_breaks(model) == 0.5

@@ -321,6 +321,7 @@ class Experiment:
             finally:
                 arm.steps += clock.steps
                 self.budget.take(clock.steps)
+                arm.rewind()  # whatever is made from this model begins anew as well
         answers = subject.answers()
         arm.losses.append(self.judge.losses(answers, subject.forms))
         arm.shown.append(self.judge.shown(answers, subject.forms))

@@ -71,8 +71,9 @@ def rate_before_breaks(model: Any) -> float:
     """
     rate = model.optimizer.rate_factor
     breaks = [b for b in getattr(model.history, "breaks", ()) if b.next_rate is not None]
-    is_lowered = bool(breaks) and math.isclose(breaks[-1].next_rate, rate)
-    return breaks[0].rate if is_lowered else rate
+    # What a run notes of its rates is rounded to float32, which has seven digits.
+    is_lowered = bool(breaks) and math.isclose(breaks[-1].next_rate, rate, rel_tol=1e-6)
+    return float(f"{breaks[0].rate:.7g}") if is_lowered else rate
 
 
 def optimizer_for(optimizer: Any, before: Patient, after: Patient) -> Any:
