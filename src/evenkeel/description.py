@@ -359,7 +359,8 @@ def _optimizer(optimizer: Any, run: RunRecord, rows: int) -> OptimizerRecord:
     kinds = [cls.__name__ for cls in type(optimizer).__mro__]
     is_known = hasattr(optimizer, "_settings") and "OptaxOptimizer" not in kinds
     settings = {name: getattr(optimizer, name) for name in optimizer._settings} if is_known else {}
-    settings["weight_decay"] = optimizer.weight_decay
+    for name in ("weight_decay", "clipnorm", "clipvalue", "global_clipnorm"):
+        settings[name] = getattr(optimizer, name)
     schedule = None
     if optimizer.schedule is not None:
         schedule = _schedule(optimizer, run, rows)

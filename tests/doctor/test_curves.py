@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from evenkeel.doctor import HeadRecord, TargetData, diagnose
+from evenkeel.doctor import HeadRecord, TargetData, diagnose, remedy_named
 from evenkeel.doctor.course import Course
 from evenkeel.doctor.rules import RUN_RULES
 from evenkeel.doctor.statistics import Missing, Numbers
@@ -150,6 +150,20 @@ class TestCauses:
 
     def test_a_batch_that_breaks_good_weights_is_not_blamed_on_the_rate(self):
         assert codes(broke(cause="batch", next_rate=None)) == {"non-finite-loss"}
+
+    def test_the_rate_that_held_is_the_lower_one(self):
+        sick = broke(next_rate=1e-4)
+        sick = replace(sick, optimizer=replace(sick.optimizer, rate=10.0))
+        (finding,) = diagnose(sick, RUN_RULES).findings
+        lower = remedy_named("lower-learning-rate")
+        assert lower.to_type(sick, finding).startswith("learning_rate=0.0001,")
+        assert lower.apply(sick, finding).optimizer.rate == pytest.approx(1e-4)
+
+    def test_a_rate_that_is_far_too_low_is_looked_for(self):
+        sick = ran(np.linspace(1.386, 1.38, 20), travel={"k": 0.001})
+        (finding,) = diagnose(sick, RUN_RULES).findings
+        assert finding.code == "learning-rate-too-low"
+        assert finding.remedies[0] == "rate-from-range-test"
 
     def test_inputs_explain_a_run_that_broke(self):
         """What was found before the run stands above what the run shows."""

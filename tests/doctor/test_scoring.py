@@ -94,7 +94,17 @@ def test_what_broke_has_learned_nothing():
     assert of.losses(np.array([[np.nan], [np.inf]]), form).tolist() == [1, 1]
     assert of.losses(np.zeros((0, 1)), form).tolist() == [1, 1]
     assert np.isnan(of.shown(np.array([[np.nan], [0.0]]), form))
-    assert of.losses(np.array([[1e30], [2.0]]), form).tolist() == [100, 0]
+
+
+def test_a_row_that_blew_up_has_an_end_and_a_network_worse_than_trivial_is_trivial():
+    truth = np.tile([0.0, 2.0], 200)
+    of = task(NUMBERS, truth)
+    answers = truth[:, None].copy()
+    answers[0] = 1e30
+    losses = of.losses(answers, Form(head=NUMBERS))
+    assert losses[0] == 100
+    assert losses[1:].sum() == 0
+    assert of.losses(answers + 9, Form(head=NUMBERS)).tolist() == [1] * 400
 
 
 def test_the_trivial_predictor_knows_the_training_rows_alone():

@@ -241,3 +241,18 @@ def test_several_inputs_and_outputs_where_the_numbers_lie(rows, monkeypatch):
     expected = results(*rows)
     monkeypatch.setattr(held, "_LARGE", 0)
     assert_same(results(shifted(rows[0]), shifted(rows[1])), expected)
+
+
+@pytest.mark.filterwarnings("ignore:Epoch.*infinite or not a number")
+def test_a_run_that_breaks_is_looked_at_where_the_numbers_lie(rows, monkeypatch):
+    def breaks(x):
+        ek.set_random_seed(4)
+        fitted = ek.models.clone_model(model())
+        fitted.compile(ek.optimizers.SGD(1e30), loss="mse")
+        fitted.fit(x, x[:, :1], batch_size=16, verbose=0)
+        return [(broken.batches, broken.cause) for broken in fitted.history.breaks]
+
+    expected = breaks(rows[0])
+    monkeypatch.setattr(held, "_LARGE", 0)
+    assert expected == breaks(shifted(rows[0]))
+    assert expected

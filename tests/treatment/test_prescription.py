@@ -13,6 +13,7 @@ from evenkeel.doctor import Finding, RunRecord, remedy_named
 from evenkeel.doctor.remedies import REMEDIES
 from evenkeel.errors import InvalidArgumentError
 from evenkeel.models.reading import Reader
+from evenkeel.treatment.regimen import fingerprint
 from evenkeel.treatment.subject import Subject, prescribe
 from evenkeel.treatment.training import stretched
 
@@ -154,6 +155,14 @@ def test_the_optimizer_takes_its_usual_settings(random):
     made = treated(sick, "usual-optimizer-settings", "Adam").model.optimizer
     assert (made.learning_rate, made.epsilon, made.clipnorm) == (0.001, 1e-7, 2.0)
     assert sick.model.optimizer.epsilon == 1.0
+
+
+def test_clipping_is_seen_as_a_change(random):
+    sick = stack(random, optimizer=ek.optimizers.SGD(0.1))
+    clipped = treated(sick, "clip-gradients")
+    assert clipped.model.optimizer.global_clipnorm == 1.0
+    assert clipped.patient.optimizer.settings["global_clipnorm"] == 1.0
+    assert fingerprint(clipped) != fingerprint(sick)
 
 
 def test_a_schedule_is_stretched_over_the_run(random):

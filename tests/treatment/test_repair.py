@@ -5,17 +5,21 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from functools import cache
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import evenkeel as ek
 from evenkeel import layers as L  # noqa: N812  # short, since most lines name layers
-from evenkeel.doctor import Finding, Remedy
+from evenkeel.doctor import Finding, Remedy, diagnose
+from evenkeel.doctor.patient import RunRecord
 from evenkeel.doctor.remedies import REMEDIES
 from evenkeel.errors import InvalidArgumentError, InvalidDataError, NotCompiledError
 from evenkeel.randomness import seeds_given_out
 from evenkeel.treatment.repairing import _parted
+from evenkeel.treatment.subject import Subject
+from evenkeel.treatment.training import rate_before_breaks
 
 SPARSE = "sparse_categorical_crossentropy"
 
@@ -314,3 +318,41 @@ def test_what_cannot_be_repaired_is_refused_with_what_to_type():
         ek.repair(linear(), x, y, findings=["targets-not-scaled"])
     with pytest.raises(InvalidDataError, match="no held-out row is finite"):
         ek.repair(linear(), x, y, (np.full((3, 4), np.nan), np.zeros(3)))
+
+
+# -- what was trained before -----------------------------------------------------------------------
+
+
+def test_a_trained_network_is_judged_as_the_fresh_one_that_takes_its_place():
+    hidden = [L.Dense(4, activation="sigmoid") for _ in range(16)]
+    model = compiled(*hidden, L.Dense(2, activation="softmax"))
+    random = drawn()
+    x, y = random.normal(size=(64, 3)), random.integers(0, 2, 64)
+    model.fit(x, y, epochs=1, verbose=0, doctor=None)
+    subject = Subject.of(model, x, y, (x, y), RunRecord())
+    assert "init-activation-mismatch" in diagnose(subject.patient).codes
+
+
+@pytest.mark.filterwarnings("ignore::evenkeel.errors.EvenkeelWarning")  # it breaks, as it must
+def test_a_rate_that_breaks_lowered_is_again_the_one_that_was_asked_for():
+    hidden = [L.Dense(8, activation="relu") for _ in range(2)]
+    model = compiled(*hidden, L.Dense(1), loss="mse", optimizer=ek.optimizers.SGD(1.0))
+    x, y = prices(640)
+    model.fit(x, y, batch_size=4, epochs=1, verbose=0, doctor=None)
+    assert model.optimizer.learning_rate < 1.0
+    found = finding("standardize-inputs", code="inputs-not-standardized", place=("x",))
+    treatment = ek.repair(model, x * 9, y, findings=[found], budget=4000, batch_size=4, epochs=1)
+    assert treatment.model.optimizer.learning_rate == 1.0
+    assert "learning_rate=1.0," in treatment.code
+    assert [attempt.verdict for attempt in treatment.attempts] == ["rejected"]
+    sick = Subject.of(model, x, y, (x, y), RunRecord())
+    assert sick.patient.optimizer.rate == 1.0
+
+
+def test_a_rate_that_was_set_after_a_break_stays():
+    model = compiled(L.Dense(1), loss="mse", optimizer=ek.optimizers.SGD(0.01))
+    broken = SimpleNamespace(rate=1.0, next_rate=np.float32(0.01))
+    model.history = SimpleNamespace(breaks=[broken])
+    assert rate_before_breaks(model) == 1.0
+    model.optimizer.learning_rate = 0.5
+    assert rate_before_breaks(model) == 0.5

@@ -136,7 +136,8 @@ class Task:
         """Returns the loss of each row in parts of the trivial predictor's mean loss.
 
         A row whose output is not finite, or that has another shape than the answers, counts as
-        trivial: a network that broke has learned nothing.
+        trivial: a network that broke has learned nothing. So does every row of a network that is
+        worse than trivial, since how much worse is chance, and would drown what others show.
         """
         trivial = self._errors(np.broadcast_to(self.trivial, self.truth.shape))
         unit = max(float(trivial.mean()), 1e-300)
@@ -146,7 +147,8 @@ class Task:
         is_finite = np.isfinite(outputs.reshape(len(outputs), -1)).all(axis=1)
         with np.errstate(invalid="ignore", over="ignore"):
             errors = np.where(is_finite, self._errors(said), trivial)
-        return np.minimum(errors / unit, _WORST)
+        losses = np.minimum(errors / unit, _WORST)
+        return losses if losses.mean() <= 1 else trivial / unit
 
     def shown(self, outputs: np.ndarray, form: Form) -> float:
         """Returns the number that people are shown; NaN where an output is not finite."""

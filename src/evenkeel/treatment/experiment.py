@@ -166,6 +166,7 @@ class Arm:
         steps: How many steps its runs took.
         weights: What the first seed's run left.
         rate: The learning rate that a range test found; None without one.
+        rate_factor: The rate that every run begins with, or the factor on its schedule.
         is_given_up: Whether it was left before its last seed, because it could no longer win.
         error: Why it could not be trained; "" if it could.
     """
@@ -176,7 +177,21 @@ class Arm:
     steps: int = 0
     weights: list[np.ndarray] | None = None
     rate: float | None = None
+    rate_factor: float | None = None
     is_given_up: bool = False
+
+    def rewind(self) -> None:
+        """Makes the optimizer begin anew; it stays the one that programs were compiled for.
+
+        A run that broke has lowered the rate, which is no business of the next one.
+        """
+        optimizer = self.subject.model.optimizer
+        optimizer.slots = None
+        optimizer.iterations = 0
+        if self.rate_factor is None:
+            self.rate_factor = optimizer.rate_factor
+        optimizer.rate_factor = self.rate_factor
+
     error: str = ""
 
 
@@ -287,7 +302,7 @@ class Experiment:
         self.budget.require(self.length.steps(subject.patient.rows or 0))
         with seeded(seed):
             model.set_weights(subject.drawn())
-            rewind(model.optimizer)
+            arm.rewind()
             clock = _Clock(self.budget)
             is_watched = subject.patient.run.early_stopping
             try:
@@ -306,17 +321,12 @@ class Experiment:
             finally:
                 arm.steps += clock.steps
                 self.budget.take(clock.steps)
+                arm.rewind()  # whatever is made from this model begins anew as well
         answers = subject.answers()
         arm.losses.append(self.judge.losses(answers, subject.forms))
         arm.shown.append(self.judge.shown(answers, subject.forms))
         if arm.weights is None:
             arm.weights = model.get_weights()
-
-
-def rewind(optimizer: Any) -> None:
-    """Makes an optimizer begin anew; it stays the one that programs were compiled for."""
-    optimizer.slots = None
-    optimizer.iterations = 0
 
 
 def _stopping(epochs: int) -> EarlyStopping:

@@ -33,7 +33,6 @@ from evenkeel.treatment.experiment import (
     BudgetSpentError,
     Experiment,
     Length,
-    rewind,
 )
 from evenkeel.treatment.record import Treatment
 from evenkeel.treatment.regimen import Regimen, everything, examined, score_of
@@ -205,7 +204,6 @@ def _treatment(
     subject = arm.subject
     if arm.weights is not None:
         subject.model.set_weights(arm.weights)
-    rewind(subject.model.optimizer)  # what it holds are the momenta of the last seed's run
     model = subject.in_raw_units()
     model._telemetry = baseline.subject.origin[0]._telemetry
     length, rows = experiment.length, subject.patient.rows or 0

@@ -23,7 +23,7 @@ from evenkeel.errors import InvalidArgumentError, explain
 from evenkeel.layers import Normalization
 from evenkeel.models import Functional, Sequential, clone_model
 from evenkeel.treatment.network import fresh
-from evenkeel.treatment.training import class_weights, compile_like
+from evenkeel.treatment.training import class_weights, compile_like, rate_before_breaks
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -77,7 +77,8 @@ class Subject:
         count = len(patient.heads)
         copy = fresh(model, patient, patient)
         compile_like(copy, model, patient, patient)
-        return cls(
+        copy.optimizer.rate_factor = rate_before_breaks(model)
+        made = cls(
             model=copy,
             patient=patient,
             origin=(model, patient, patient),
@@ -87,6 +88,8 @@ class Subject:
             x_form=form_of(x, len(patient.inputs)),
             y_form=form_of(y, count),
         )
+        # What is going to be trained is the copy, whose weights nobody has trained.
+        return replace(made, patient=_described(made, patient))
 
     def drawn(self) -> list[np.ndarray]:
         """Returns fresh starting weights, drawn from the seed source as it stands."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
@@ -50,6 +51,29 @@ def unused(optimizer: Any) -> Any:
     bare._curve = bare.schedule
     bare.iterations = 0
     return bare
+
+
+def rate_before_breaks(model: Any) -> float:
+    """Returns the rate that a model's last run began with, or the factor on its schedule.
+
+    A run that breaks lowers the rate until it holds. What broke it is treated here, so that the
+    rate to begin with is the one that was asked for. A rate that was set since then stays.
+
+    Args:
+        model: A compiled model.
+
+    Example:
+        >>> import evenkeel as ek
+        >>> model = ek.Sequential([ek.layers.Dense(1)])
+        >>> model.compile(ek.optimizers.SGD(0.1), loss="mse")
+        >>> rate_before_breaks(model)
+        0.1
+    """
+    rate = model.optimizer.rate_factor
+    breaks = [b for b in getattr(model.history, "breaks", ()) if b.next_rate is not None]
+    # What a run notes of its rates is rounded to float32, which has seven digits.
+    is_lowered = bool(breaks) and math.isclose(breaks[-1].next_rate, rate, rel_tol=1e-6)
+    return float(f"{breaks[0].rate:.7g}") if is_lowered else rate
 
 
 def optimizer_for(optimizer: Any, before: Patient, after: Patient) -> Any:

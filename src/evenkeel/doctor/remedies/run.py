@@ -25,6 +25,15 @@ def _rate(patient: Patient, factor: float) -> str:
     return "a rate" if rate is None else f"{rate * factor:.3g}"
 
 
+def _lower(patient: Patient, finding: Finding) -> float:
+    """Returns the factor down to the rate with which a broken run held, or to a third."""
+    optimizer = patient.optimizer
+    held = _evidence(finding, "learning rate that held")
+    if held is None or optimizer is None or optimizer.schedule is not None or not optimizer.rate:
+        return 1 / _STEP
+    return min(held / optimizer.rate, 1.0)
+
+
 def _with_rate(patient: Patient, factor: float) -> Patient:
     optimizer = patient.optimizer
     if optimizer is None or optimizer.rate is None:
@@ -41,12 +50,13 @@ def _with_rate(patient: Patient, factor: float) -> Patient:
     does="take a lower learning rate",
     safety="safe: it trains more slowly",
     types=lambda patient, finding: (
-        f"learning_rate={_rate(patient, 1 / _STEP)}, or ek.find_learning_rate(model, x, y)"
+        f"learning_rate={_rate(patient, _lower(patient, finding))}, or "
+        "ek.find_learning_rate(model, x, y)"
     ),
 )
 def lower_learning_rate(patient: Patient, finding: Finding) -> Patient:
-    """Takes a third of the rate."""
-    return _with_rate(patient, 1 / _STEP)
+    """Takes a third of the rate, or the rate with which a run that broke went on."""
+    return _with_rate(patient, _lower(patient, finding))
 
 
 @remedy(

@@ -134,7 +134,7 @@ class LossNotDecreasing(Rule):
 
     code = "loss-not-decreasing"
     severities = ("fault",)
-    remedies = ("lower-learning-rate", "raise-learning-rate")
+    remedies = ("rate-from-range-test", "lower-learning-rate", "raise-learning-rate")
 
     def check(self, curves: tuple[Curve, ...], run_course: Course) -> Said:
         """Compares the training loss with that of the best constant output.
@@ -262,7 +262,8 @@ class LearningRateTooLowInRun(Rule):
 
     code = "learning-rate-too-low"
     severities = ("fault", "warning")
-    remedies = ("raise-learning-rate", "train-longer")
+    # By how much it is too low nobody knows: a range test finds it, steps of three take many runs.
+    remedies = ("rate-from-range-test", "raise-learning-rate", "train-longer")
     # A network that learns changes its kernels by some tenths of their size at least; at a
     # hundredth of it, outputs change by about a hundredth.
     hardly = 0.02
