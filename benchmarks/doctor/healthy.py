@@ -46,7 +46,7 @@ BASES = (
     healthy(b.SPIRALS, "dense", 0.9),
     healthy(b.FRIEDMAN, "dense, Adam", 0.85),
     healthy(b.FRIEDMAN_SGD, "dense, SGD", 0.85),
-    healthy(b.TEACHER, "dense", 0.75),
+    healthy(b.TEACHER, "dense", 0.7),
     healthy(b.MANY, "20,000 rows", 0.8),
     healthy(b.RARE, "a class of 5 %", 0.75),
     healthy(b.SHORT_NORM, "a short run with batch normalization", 0.85),
@@ -109,7 +109,7 @@ VARIED = (
     healthy(b.MANY, "batches of 512", 0.75, batch_size=512, rate=3e-3),
     healthy(b.DIGITS, "RMSprop", 0.9, optimizer="RMSprop"),
     healthy(b.POWER, "Nadam", 0.88, optimizer="Nadam"),
-    healthy(b.TEACHER, "AdamW", 0.75, optimizer="AdamW"),
+    healthy(b.TEACHER, "AdamW", 0.7, optimizer="AdamW"),
     healthy(b.YACHT, "no hidden layer", 0.4, hidden=()),
     healthy(b.DIGITS, "no hidden layer", 0.85, hidden=(), rate=5e-3),
 )

@@ -20,8 +20,12 @@ def part_of(name: str) -> str:
         >>> part_of("digits: rate 10x"), part_of("digits: rate 10x")
         ('tuning', 'tuning')
     """
-    number = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big")
-    return PARTS[number % 5 >= 3]
+    return PARTS[draw_of(name) % 5 >= 3]
+
+
+def draw_of(name: str) -> int:
+    """Returns a number that a name alone decides, as good as drawn."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big")
 
 
 def wilson(successes: float, n: int) -> tuple[float, float]:
