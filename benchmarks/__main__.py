@@ -16,7 +16,7 @@ from typing import NoReturn
 from benchmarks import report
 
 _NAMES = (
-    *("blocks", "checkup", "depth", "dropout", "gpu", "memory"),
+    *("blocks", "checkup", "depth", "doctor", "dropout", "gpu", "memory"),
     *("precision", "rates", "recipes", "runs", "start", "step", "telemetry", "watch"),
 )
 CLAIMS = {name: f"benchmarks.{name}" for name in _NAMES}

@@ -15,7 +15,7 @@ from hypothesis import strategies as some
 
 from evenkeel import activations, initializers
 from evenkeel.doctor import Finding, InputData, Number, Patient, TargetData, diagnose, moments
-from evenkeel.doctor.causes import by_cause
+from evenkeel.doctor.causes import EXPLAINS, by_cause
 from evenkeel.doctor.ordering import unseen_if_ordered
 from evenkeel.doctor.outputs import RANGES, misfit
 from evenkeel.doctor.remedies import REMEDIES
@@ -278,6 +278,14 @@ def test_a_symptom_stands_beneath_its_cause_and_several_causes_hold():
     )
     assert [f.code for f in found] == ["targets-not-scaled", "inputs-not-standardized"]
     assert [f.code for f in found[1].symptoms] == ["dead-units"]
+
+
+@pytest.mark.parametrize("code", ["dropout-too-high", "dropout-misplaced"])
+def test_the_noise_of_dropout_is_the_cause_where_lower_rates_look_better(code):
+    cause = finding(code, "warning", explains=EXPLAINS[code])
+    found = by_cause([finding("learning-rate-too-high", "fault"), cause])
+    assert [f.code for f in found] == [code]
+    assert [f.code for f in found[0].symptoms] == ["learning-rate-too-high"]
 
 
 def test_causes_of_one_another_do_not_hide_each_other():

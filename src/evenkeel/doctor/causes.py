@@ -91,8 +91,12 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
         *_NO_LEARNING,
     ),
     "selu-conditions": _BAD_SIGNAL,
-    "dropout-too-high": ("underfitting", "slow-convergence", "loss-not-decreasing"),
-    "dropout-misplaced": ("underfitting", "batchnorm-gap", "loss-not-decreasing"),
+    # What is dropped is noise in the gradients, and under more noise lower rates look better.
+    "dropout-too-high": ("learning-rate-too-high", "oscillating-loss", *_NO_LEARNING),
+    "dropout-misplaced": (
+        *("batchnorm-gap", "learning-rate-too-high", "oscillating-loss"),
+        *_NO_LEARNING,
+    ),
     "batchnorm-horizon": ("batchnorm-gap",),
     "max-norm-axis": ("underfitting", "regularization-too-strong"),
     "learning-rate-too-high": (
