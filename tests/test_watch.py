@@ -239,6 +239,12 @@ class TestWhatItCosts:
         x = (data[0] * 60 + 128).astype(np.float32)
         assert "inputs-not-standardized" in codes(fit(model, (x[:-1], data[1][:-1]), epochs=1))
 
+    def test_other_rows_of_the_same_shape_are_another_data_set(self, data):
+        model = network()
+        assert not codes(fit(model, data, epochs=1))
+        x = (data[0] * 60 + 128).astype(np.float32)
+        assert "inputs-not-standardized" in codes(fit(model, (x, data[1]), epochs=1))
+
     def test_a_run_that_is_not_looked_at_is_judged_once(self, data, monkeypatch):
         looks = []
         judge = watch.diagnose

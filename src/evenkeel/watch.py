@@ -11,6 +11,7 @@ import contextlib
 import functools
 import math
 import warnings
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -50,6 +51,8 @@ _NUMBERS = 2**16
 # Rows for the comparison of the two modes, and rows that remain of the data in a record.
 _MODE_ROWS = 512
 _KEPT_ROWS = 256
+# Rows by which data is known again.
+_MARKED_ROWS = 64
 # Targets of more rows than this are judged by a sample, and so are inputs of more rows or elements
 # than these: a look must cost next to nothing beside a run.
 _TARGET_ROWS = 100_000
@@ -96,6 +99,7 @@ class Examined:
         self.patient = _shrunk(patient)
         # What is read off the data stays; the data itself must not outlive the run.
         self.known = {"constants": Numbers(patient)["constants"]}
+        self.linear_score: list[Any] = []  # fitted once, if a run asks for it
 
     @classmethod
     def before(cls, occasion: Occasion) -> Examined:
@@ -275,11 +279,12 @@ class Watch(Callback):
         return {"inference_loss": loss, "inference_rows": rows.rows}
 
     def _linear_model(self, patient: Patient) -> Any:
-        occasion = self._occasion
-        if occasion.x is None:
+        occasion, examined = self._occasion, self._examined
+        if occasion.x is None or examined is None:
             return None
-        numbers = Numbers(_described(occasion))
-        return numbers["linear_model"]()
+        if not examined.linear_score:
+            examined.linear_score.append(Numbers(_described(occasion))["linear_model"]())
+        return examined.linear_score[0]
 
 
 def _checkup(name: str, patient: Patient, diagnosis: Diagnosis) -> Any:
@@ -294,6 +299,8 @@ def _signature(occasion: Occasion) -> Any:
     return (
         id(occasion.programs),
         shapes if occasion.x is not None else None,
+        _mark_of(occasion.x),
+        _mark_of(occasion.y),
         _rows_of(occasion.feed),
         occasion.feed.steps,
         occasion.epochs,
@@ -301,6 +308,22 @@ def _signature(occasion: Occasion) -> Any:
         occasion.shuffle,
         occasion.class_weight,
         occasion.stops_early,
+    )
+
+
+def _mark_of(data: Any) -> tuple[int, ...]:
+    """Returns what tells data from other data of the same shape: a checksum of some rows.
+
+    What is no array is known by which object it is.
+    """
+    parts = list(data.values()) if isinstance(data, dict) else data
+    if not isinstance(parts, list | tuple) or not all(isinstance(p, np.ndarray) for p in parts):
+        parts = [data]
+    return tuple(
+        zlib.crc32(_spread(part, _MARKED_ROWS).tobytes())
+        if isinstance(part, np.ndarray) and part.ndim
+        else id(part)
+        for part in parts
     )
 
 
