@@ -108,6 +108,8 @@ class TestWhatItFinds:
     def test_a_rate_that_is_too_low(self, data):
         history = fit(network(SGD(1e-6)), data, epochs=12)
         assert history.findings[0].code == "learning-rate-too-low"
+        cannot_tell = {verdict.code for verdict in history.checkup.unknown}
+        assert "learning-rate-too-low" not in cannot_tell  # though nothing was probed
         assert "loss-not-decreasing" in codes(history) or history.history["loss"][-1] < 0.69
 
     @pytest.mark.filterwarnings("ignore:Epoch.*infinite or not a number")

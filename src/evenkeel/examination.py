@@ -78,8 +78,10 @@ class Checkup:
 
     @property
     def unknown(self) -> tuple[Verdict, ...]:
-        """What cannot be told, each with the reason."""
-        return tuple(v for v in self.diagnosis.verdicts if v.answer == "cannot tell")
+        """What cannot be told, each with the reason; without what another rule has found."""
+        verdicts = self.diagnosis.verdicts
+        found = {verdict.code for verdict in verdicts if verdict.answer == "found"}
+        return tuple(v for v in verdicts if v.answer == "cannot tell" and v.code not in found)
 
     @property
     def healthy(self) -> tuple[Verdict, ...]:

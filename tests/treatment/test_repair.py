@@ -343,7 +343,7 @@ def test_a_rate_that_breaks_lowered_is_again_the_one_that_was_asked_for():
     found = finding("standardize-inputs", code="inputs-not-standardized", place=("x",))
     treatment = ek.repair(model, x * 9, y, findings=[found], budget=4000, batch_size=4, epochs=1)
     assert treatment.model.optimizer.learning_rate == 1.0
-    assert "learning_rate=1.0," in treatment.code
+    assert "learning_rate=1.0)" in treatment.code
     assert [attempt.verdict for attempt in treatment.attempts] == ["rejected"]
     sick = Subject.of(model, x, y, (x, y), RunRecord())
     assert sick.patient.optimizer.rate == 1.0
