@@ -1,9 +1,9 @@
 """What a small convolutional network gains from another one's layers, with few labels.
 
 The bundled digits, each somewhere on a canvas of four times its area. Network A learns the digits 0
-to 4, seen at four places each. The task is to tell 5 to 9 apart with 40 labelled pictures, of which
+to 4, seen at ten places each. The task is to tell 5 to 9 apart with 40 labelled pictures, of which
 15 are the validation set: from scratch, or with A's convolutions by `ek.transfer.fine_tune`. Both
-have the same rows, rate and budget of epochs; five seeds draw everything anew. Stages and epochs
+have the same rows and budget of epochs; five seeds draw everything anew. Stages and epochs
 are chosen on validation rows; the test rows are looked at once.
 Run it: python examples/transfer_convolutional.py
 """
@@ -16,9 +16,11 @@ import numpy as np
 
 import evenkeel as ek
 
-SIDE, PLACES = 16, 4
+SIDE, PLACES = 16, 10
 LABELS_A_CLASS, VALIDATION_A_CLASS = 8, 3
-RATE, PATIENCE, BATCH = 0.003, 20, 5
+PATIENCE, BATCH = 30, 5
+# The better one of 0.003 and 0.01 for each, by two further seeds on all training rows of 5 to 9.
+RATES = {"scratch": 0.003, "reuse": 0.01}
 
 Rows = tuple[np.ndarray, np.ndarray]
 
@@ -49,9 +51,9 @@ def both_tasks(random: np.random.Generator) -> tuple[Rows, Rows, Rows, Rows]:
     )
 
 
-def compiled(model: ek.Sequential) -> ek.Sequential:
-    """Compiles a network, all with the same settings."""
-    optimizer = ek.optimizers.Adam(RATE)
+def compiled(model: ek.Sequential, rate: float) -> ek.Sequential:
+    """Compiles a network."""
+    optimizer = ek.optimizers.Adam(rate)
     model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
     return model
 
@@ -65,12 +67,13 @@ def network_a() -> ek.Sequential:
         ek.layers.Conv2D(32, 3, activation="relu", kernel_initializer="he_normal"),
         ek.layers.GlobalMaxPooling2D(),
     ]
-    return compiled(ek.Sequential([*layers, ek.layers.Dense(5, "softmax")]))
+    return compiled(ek.Sequential([*layers, ek.layers.Dense(5, "softmax")]), RATES["scratch"])
 
 
 def from_scratch(a: ek.Sequential, train: Rows, valid: Rows, epochs: int) -> ek.Sequential:
     """Trains A's architecture from fresh weights."""
-    model = compiled(ek.transfer.reuse(a, ek.layers.Dense(5, "softmax"), keep=0, replace=True))
+    model = ek.transfer.reuse(a, ek.layers.Dense(5, "softmax"), keep=0, replace=True)
+    compiled(model, RATES["scratch"])
     stopping = ek.callbacks.EarlyStopping(patience=PATIENCE, restore_best_weights=True)
     settings = {"batch_size": BATCH, "callbacks": [stopping], "verbose": 0}
     model.fit(*train, epochs=epochs, validation_data=valid, **settings)
@@ -79,7 +82,7 @@ def from_scratch(a: ek.Sequential, train: Rows, valid: Rows, epochs: int) -> ek.
 
 def by_the_loop(a: ek.Sequential, train: Rows, valid: Rows, epochs: int) -> ek.transfer.FineTuning:
     """Reuses both convolutions: frozen first, then unfrozen at a tenth of the rate."""
-    model = compiled(ek.transfer.reuse(a, ek.layers.Dense(5, "softmax")))
+    model = compiled(ek.transfer.reuse(a, ek.layers.Dense(5, "softmax")), RATES["reuse"])
     return ek.transfer.fine_tune(
         model,
         *train,
@@ -97,15 +100,15 @@ def main() -> None:
     """Runs all seeds and prints the test accuracies and one table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--epochs", type=int, default=200, help="the budget on the new task")
-    parser.add_argument("--source-epochs", type=int, default=15)
+    parser.add_argument("--epochs", type=int, default=400, help="the budget on the new task")
+    parser.add_argument("--source-epochs", type=int, default=20)
     options = parser.parse_args()
     found: dict[str, list[float]] = {}
     for seed in range(options.seeds):
         ek.set_random_seed(seed)
         first, train, valid, test = both_tasks(np.random.Generator(np.random.Philox(seed)))
         a = network_a()
-        a.fit(*first, epochs=options.source_epochs, verbose=0)
+        a.fit(*first, epochs=options.source_epochs, batch_size=64, verbose=0)
         tuning = by_the_loop(a, train, valid, options.epochs)
         if seed == 0:
             print(f"The stages of seed 0, on validation rows:\n{tuning}\n", flush=True)

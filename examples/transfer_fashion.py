@@ -7,6 +7,18 @@ training from scratch; all hidden layers of A, by `ek.transfer.fine_tune`; and w
 `ek.transfer.search` recommends, which splits the same 200 rows in its own way. Epochs, stages and
 candidates are chosen on validation rows; the 2,000 test rows are looked at once, at the end of each
 way. Run it: python examples/transfer_fashion.py
+
+It printed, on a CPU:
+
+    Test accuracy, 200 labels, mean ± standard deviation of 5 seeds:
+    from scratch                0.9465 ± 0.0100
+    the loop, all layers        0.9487 ± 0.0056
+    what the search recommends  0.9492 ± 0.0026
+    loop minus scratch, paired  +0.0022 ± 0.0131
+    recommended: {'from scratch': 5}
+
+No gain that is more than chance, and the search says so in all five seeds, "not worth it": as the
+notes remark, reuse rarely helps small dense networks.
 """
 
 from __future__ import annotations
