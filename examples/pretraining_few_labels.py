@@ -9,6 +9,20 @@ rows, once. A seed decides the labelled rows, the starting weights and the pretr
 Run it: python examples/pretraining_few_labels.py --labels 500
 With --results FOLDER each way leaves a file there and is not run again, so that a run that was cut
 off goes on, and ways can run side by side (--ways).
+
+With 500 labels it printed, for 20,000 rows without labels and ten epochs of pretraining (mean ±
+standard deviation over five seeds; the lead is taken seed by seed):
+
+  from scratch           test accuracy 0.7876 ± 0.0067
+  autoencoder            test accuracy 0.7937 ± 0.0096, lead over scratch +0.0061 ± 0.0077
+  greedy RBM             test accuracy 0.7930 ± 0.0074, lead over scratch +0.0054 ± 0.0058
+  GAN                    test accuracy 0.7824 ± 0.0111, lead over scratch -0.0052 ± 0.0068
+  pairs: same class?     test accuracy 0.7866 ± 0.0081, lead over scratch -0.0010 ± 0.0028
+
+So no way is shown to win: the autoencoder and the machines lead on average, by less than the
+spread.
+Pairs of the labelled rows hold nothing that the labels do not, and the GAN had five epochs. Not in
+this table: the greedy autoencoder, pairs of changed pictures, 100 and 2,000 labels.
 """
 
 from __future__ import annotations
