@@ -22,7 +22,7 @@ standard deviation over five seeds; the lead is taken seed by seed):
   pairs: same garment?   test accuracy 0.7889 ± 0.0104, lead over scratch +0.0013 ± 0.0064
 
 The three ways that reconstruct lead on average, of which only the greedy autoencoder by more than
-the spread of its leads; all leads are smaller than the spread of scratch itself, which comes with the
+the spread of its leads; all leads are smaller than the spread of scratch, which comes with the
 labelled rows. Pairs of these rows hold nothing that the labels do not; the GAN had five epochs.
 """
 
