@@ -27,7 +27,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("file", type=Path, nargs="?", default=Path("california_housing.csv"))
     parser.add_argument("--epochs", type=int, default=10)
-    parser.add_argument("--budget", type=int, default=30_000)
+    parser.add_argument("--budget", type=int, default=60_000)
     options = parser.parse_args()
     if not options.file.is_file():
         print(f"{options.file} is not there, so nothing is shown: give the path of the CSV file.")
@@ -45,7 +45,7 @@ def main() -> None:
     print(f"The sick network is {scores['rmse']:,.0f} dollars off on the test rows.\n")
     print(history.checkup)
 
-    treatment = ek.repair(sick, x, y, findings=history.checkup, budget=options.budget)
+    treatment = ek.repair(sick, x, y, budget=options.budget)
     print(f"\n{treatment}\n\n{treatment.code}")
     scores = treatment.model.evaluate(data.x_test, data.y_test, verbose=0, return_dict=True)
     print(f"The repaired network is {scores['rmse']:,.0f} dollars off on the test rows.")

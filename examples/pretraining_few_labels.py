@@ -9,6 +9,21 @@ rows, once. A seed decides the labelled rows, the starting weights and the pretr
 Run it: python examples/pretraining_few_labels.py --labels 500
 With --results FOLDER each way leaves a file there and is not run again, so that a run that was cut
 off goes on, and ways can run side by side (--ways).
+
+With 500 labels it printed, for 20,000 rows without labels and ten epochs of pretraining (mean ±
+standard deviation over five seeds; the lead is taken seed by seed):
+
+  from scratch           test accuracy 0.7876 ± 0.0067
+  autoencoder            test accuracy 0.7937 ± 0.0096, lead over scratch +0.0061 ± 0.0077
+  greedy autoencoder     test accuracy 0.7940 ± 0.0056, lead over scratch +0.0064 ± 0.0049
+  greedy RBM             test accuracy 0.7930 ± 0.0074, lead over scratch +0.0054 ± 0.0058
+  GAN                    test accuracy 0.7824 ± 0.0111, lead over scratch -0.0052 ± 0.0068
+  pairs: same class?     test accuracy 0.7866 ± 0.0081, lead over scratch -0.0010 ± 0.0028
+  pairs: same garment?   test accuracy 0.7889 ± 0.0104, lead over scratch +0.0013 ± 0.0064
+
+The three ways that reconstruct lead on average, of which only the greedy autoencoder by more than
+the spread of its leads; all leads are smaller than the spread of scratch, which comes with the
+labelled rows. Pairs of these rows hold nothing that the labels do not; the GAN had five epochs.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a small convolutional network gains from another one's layers, with few labels.
+"""Does a small convolutional network gain from another one's layers, with few labels?
 
 The bundled digits, each somewhere on a canvas of four times its area. Network A learns the digits 0
 to 4, seen at ten places each. The task is to tell 5 to 9 apart with 40 labelled pictures, of which
@@ -6,6 +6,16 @@ to 4, seen at ten places each. The task is to tell 5 to 9 apart with 40 labelled
 have the same rows and budget of epochs; five seeds draw everything anew. Stages and epochs
 are chosen on validation rows; the test rows are looked at once.
 Run it: python examples/transfer_convolutional.py
+
+It printed, on a CPU:
+
+    Test accuracy, mean ± standard deviation of 5 seeds:
+    from scratch                0.5689 ± 0.1064
+    reuse, the loop             0.5978 ± 0.0907
+    reuse minus scratch, paired +0.0289 ± 0.1039
+
+The mean is higher with reuse, in three seeds of five, and by less than the spread of the seeds: with
+so few labels these five seeds do not tell.
 """
 
 from __future__ import annotations
