@@ -14,8 +14,8 @@ It printed, on a CPU:
     reuse, the loop             0.5978 ± 0.0907
     reuse minus scratch, paired +0.0289 ± 0.1039
 
-The mean is higher with reuse, in three seeds of five, and by less than the spread of the seeds: with
-so few labels these five seeds do not tell.
+The mean is higher with reuse, in three seeds of five, and by less than the spread of the seeds:
+with so few labels these five seeds do not tell.
 """
 
 from __future__ import annotations
