@@ -299,7 +299,7 @@ class TestRefusals:
     def test_a_foreign_safetensors_file(self, tmp_path):
         path = tmp_path / "theirs.safetensors"
         save_file({"weight": np.ones((2, 2), np.float32)}, path, metadata={"format": "pt"})
-        refused(path, "not an evenkeel model", "set_weights")
+        refused(path, "not an evenkeel model", "load_weights_from")
 
     def test_a_foreign_file_without_any_metadata(self, tmp_path):
         path = tmp_path / "theirs.safetensors"

@@ -21,6 +21,8 @@ from evenkeel.doctor.remedies.network import fitting_kind
 # A row that is a hundred times worse than trivial tells no more than that; without an end one row
 # of a run that blew up would drown all others.
 _WORST = 100.0
+# How much worse than this a network is, is chance, and would drown what other seeds show.
+_WORST_NETWORK = 2.0
 # Below a quarter of an equal share the most frequent classes alone decide what accuracy says.
 _RARE = 0.25
 
@@ -136,8 +138,8 @@ class Task:
         """Returns the loss of each row in parts of the trivial predictor's mean loss.
 
         A row whose output is not finite, or that has another shape than the answers, counts as
-        trivial: a network that broke has learned nothing. So does every row of a network that is
-        worse than trivial, since how much worse is chance, and would drown what others show.
+        trivial: a network that broke has learned nothing. A network that loses more than twice
+        what a trivial predictor does counts as losing twice as much.
         """
         trivial = self._errors(np.broadcast_to(self.trivial, self.truth.shape))
         unit = max(float(trivial.mean()), 1e-300)
@@ -148,7 +150,8 @@ class Task:
         with np.errstate(invalid="ignore", over="ignore"):
             errors = np.where(is_finite, self._errors(said), trivial)
         losses = np.minimum(errors / unit, _WORST)
-        return losses if losses.mean() <= 1 else trivial / unit
+        mean = float(losses.mean())
+        return losses if mean <= _WORST_NETWORK else losses * (_WORST_NETWORK / mean)
 
     def shown(self, outputs: np.ndarray, form: Form) -> float:
         """Returns the number that people are shown; NaN where an output is not finite."""
