@@ -44,7 +44,7 @@ WINE_SGD = Program(
     epochs=40,
 )
 CANCER = Program(data="cancer", hidden=(32, 16), epochs=20)
-DIABETES = Program(data="diabetes", hidden=(16,), epochs=15)
+DIABETES = Program(data="diabetes", hidden=(16,), rate=5e-3, epochs=20)
 HOUSES = Program(data="houses", hidden=(64, 32), epochs=15)
 HOUSES_SGD = Program(
     data="houses", hidden=(64, 32), optimizer="SGD", rate=5e-3, settings=_MOMENTUM, epochs=15
