@@ -211,6 +211,7 @@ def masks_of_steps_and_layers(key, fold=jax.random.fold_in):
     return np.stack(found)
 
 
+@pytest.mark.slow
 def test_masks_of_steps_and_layers_are_independent(key):
     """A generator that forgets the step repeats every mask."""
     drawn = masks_of_steps_and_layers(key)

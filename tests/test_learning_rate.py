@@ -129,6 +129,7 @@ def test_losses_end_where_the_loss_blows_up(digits):
     assert full.rates[-1] == pytest.approx(0.1)
 
 
+@pytest.mark.slow
 def test_the_suggestion_trains(digits):
     """Better than rates a hundred times lower and higher, on the training data."""
     accuracies = {}

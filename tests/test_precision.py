@@ -198,6 +198,7 @@ def test_digits_are_learned_as_well_in_bfloat16():
     assert abs(accuracy["float32"] - accuracy["bfloat16"]) < 0.03
 
 
+@pytest.mark.slow
 def test_a_file_keeps_the_policy(tmp_path, rows):
     model = everything("bfloat16")
     model.fit(*rows, epochs=1, verbose=0)

@@ -411,6 +411,7 @@ def residual_network():
     return ek.Model(picture, top, name="resnet")
 
 
+@pytest.mark.slow
 def test_a_residual_network_of_convolutions_trains_is_saved_loaded_and_cloned(tmp_path):
     """Parameters by hand: 80 + (2·576 + 2·32) + (1152 + 2304 + 128 + 2·64 - 128) + 170."""
     (x, y), (x_test, y_test) = ek.datasets.digits.load_data()
