@@ -7,8 +7,8 @@ import json
 import numpy as np
 import pytest
 
-from evenkeel.datasets.csv_files import Form, read_csv, read_table
-from evenkeel.errors import EvenkeelError
+from evenkeel.datasets.csv_files import Column, Form, read_csv, read_table
+from evenkeel.errors import EvenkeelError, EvenkeelWarning
 
 HOUSES = """rooms,sea,price
 3,near,250000.5
@@ -59,8 +59,16 @@ def test_a_form_survives_json_and_reads_the_same_rows(write):
 
 def test_a_value_that_was_never_seen_is_none_of_the_known(write):
     form = read_csv(write(HOUSES), "price").form
-    rows = form.inputs({"rooms": ["3"], "sea": ["on it"]}, "new.csv")
+    with pytest.warns(EvenkeelWarning, match=r"new.csv: 1 rows .* such as 'on it'"):
+        rows = form.inputs({"rooms": ["3"], "sea": ["on it"]}, "new.csv")
     np.testing.assert_array_equal(rows[0, 2:], 0)
+
+
+def test_a_hole_where_no_training_row_had_one_is_told():
+    form = Form(target="price", columns=(Column(name="rooms", fill=4.0),))
+    with pytest.warns(EvenkeelWarning, match=r"1 rows have no 'rooms'. 4, the median"):
+        rows = form.inputs({"rooms": ["3", ""]}, "new.csv")
+    np.testing.assert_array_equal(rows, [[3], [4]])
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ doctor judges (`doctor`), and the result is shown in a terminal, a notebook or a
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from evenkeel.description import describe
@@ -25,6 +24,7 @@ from evenkeel.errors import (
 )
 from evenkeel.measurement import measured
 from evenkeel.report import diagnosis as report
+from evenkeel.report.forms import Shown
 
 __all__ = ["Checkup", "checkup"]
 
@@ -33,7 +33,7 @@ DEPTHS = ("static", "init", "probe")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Checkup:
+class Checkup(Shown):
     """What a checkup found. Printing it shows one screen; a notebook shows a page.
 
     Attributes:
@@ -50,6 +50,8 @@ class Checkup:
         >>> healthy.ok, len(healthy.unknown) > 0
         (True, True)
     """
+
+    wording = report
 
     name: str
     depth: str
@@ -107,26 +109,6 @@ class Checkup:
             ],
             "symptoms": [self._written(symptom) for symptom in finding.symptoms],
         }
-
-    def to_html(self, path: str | Path | None = None) -> str:
-        """Returns the checkup as one HTML page, which needs no network to be opened.
-
-        Args:
-            path: Where to write it as well; nowhere when None.
-        """
-        page = report.page_of(self.to_dict())
-        if path is not None:
-            Path(path).write_text(page, encoding="utf-8")
-        return page
-
-    def _repr_html_(self) -> str:
-        return report.fragment_of(self.to_dict())
-
-    def __str__(self) -> str:
-        return report.text_of(self.to_dict())
-
-    def __rich__(self) -> Any:
-        return report.shown(self.to_dict())
 
     def __repr__(self) -> str:
         counts = report.counts_of(self.to_dict())

@@ -8,6 +8,7 @@ learned of the training rows is the `Form`, which later files are read by.
 from __future__ import annotations
 
 import csv
+import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,7 +19,13 @@ import numpy as np
 from evenkeel.datasets.registry import Dataset, Task
 from evenkeel.datasets.splitting import split_rows
 from evenkeel.datasets.tables import TEST_FRACTION, task_of
-from evenkeel.errors import InvalidArgumentError, InvalidDataError, explain, nearest
+from evenkeel.errors import (
+    EvenkeelWarning,
+    InvalidArgumentError,
+    InvalidDataError,
+    explain,
+    nearest,
+)
 
 # A text column with more values than this names its rows rather than groups them.
 MOST_VALUES = 50
@@ -57,6 +64,7 @@ class Column:
         """Returns the columns of numbers, (rows, columns)."""
         if self.values:
             given = np.asarray([text.strip() for text in texts])
+            self._say_what_is_new(given, where)
             return np.stack([given == value for value in self.values], axis=1).astype(np.float32)
         numbers = _numbers(texts)
         if numbers is None:
@@ -69,9 +77,26 @@ class Column:
                 )
             )
         holes = np.isnan(numbers)
+        if holes.any() and not self.marks_holes:
+            warnings.warn(
+                f"{where}: {int(holes.sum())} rows have no {self.name!r}. {self.fill:g}, the "
+                "median of the training rows, stands in, and no column says where.",
+                EvenkeelWarning,
+                stacklevel=2,
+            )
         filled = np.where(holes, self.fill, numbers)
         parts = [filled, holes] if self.marks_holes else [filled]
         return np.stack(parts, axis=1).astype(np.float32)
+
+    def _say_what_is_new(self, given: np.ndarray, where: str) -> None:
+        is_new = ~np.isin(given, self.values)
+        if is_new.any():
+            warnings.warn(
+                f"{where}: {int(is_new.sum())} rows have a {self.name!r} that no training row had, "
+                f"such as {str(given[is_new][0])!r}. All columns of {self.name!r} are 0 there.",
+                EvenkeelWarning,
+                stacklevel=3,
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,23 +1,16 @@
-"""A checkup as a person reads it: one screen of text, or one page of HTML.
-
-Both are made from the plain data of `Checkup.to_dict()`, so that they say the same.
-"""
+"""A checkup as a person reads it: one screen of text, or one page of HTML."""
 
 from __future__ import annotations
 
-from functools import cache
-from io import StringIO
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, select_autoescape
-from rich.console import Console, Group
+from rich.console import Group
 from rich.padding import Padding
 from rich.text import Text
 
-from evenkeel.doctor.finding import Number
+from evenkeel.report.forms import environment, number_of
 
 _COLORS = {"fault": "bold red", "warning": "bold yellow", "note": "bold cyan"}
-_WIDTH = 100
 _UNKNOWN_SHOWN = 6
 _NUMBERS_SHOWN = 3
 
@@ -40,16 +33,6 @@ def counts_of(checkup: dict[str, Any]) -> str:
 
 def _all(finding: dict[str, Any]) -> list[dict[str, Any]]:
     return [finding, *(inner for symptom in finding["symptoms"] for inner in _all(symptom))]
-
-
-def number_of(number: dict[str, Any]) -> str:
-    """Returns a number with its name and unit.
-
-    Example:
-        >>> number_of({"name": "rows", "value": 60000.0, "unit": "rows"})
-        'rows 60,000'
-    """
-    return str(Number(number["name"], float(number["value"]), number["unit"]))
 
 
 def shown(checkup: dict[str, Any]) -> Group:
@@ -98,31 +81,6 @@ def _rest(checkup: dict[str, Any]) -> list[Text]:
     if codes:
         lines.append(Text(f"More about it: ek.explain({codes[0]!r})."))
     return lines
-
-
-def text_of(checkup: dict[str, Any], width: int = _WIDTH) -> str:
-    """Returns a checkup as plain text.
-
-    Args:
-        checkup: What `Checkup.to_dict()` returns.
-        width: The width in characters.
-    """
-    sink = StringIO()
-    Console(file=sink, width=width, no_color=True, highlight=False).print(shown(checkup))
-    return "\n".join(line.rstrip() for line in sink.getvalue().splitlines())
-
-
-@cache
-def environment() -> Environment:
-    """The templates of all pages."""
-    made = Environment(
-        loader=PackageLoader("evenkeel.report"),
-        autoescape=select_autoescape(default=True),
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    made.filters["number"] = number_of
-    return made
 
 
 def fragment_of(checkup: dict[str, Any]) -> str:

@@ -9,7 +9,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from evenkeel.report.diagnosis import environment, fragment_of
+from evenkeel.report.diagnosis import fragment_of
+from evenkeel.report.forms import environment
 
 _WIDTH, _HEIGHT, _MARGIN = 520, 200, 34
 _COLORS = ("#2f7d95", "#b26a00", "#5b6675", "#7a4b94")

@@ -1,21 +1,16 @@
-"""A repair as a person reads it: one screen of text, or one page of HTML.
-
-Both are made from the plain data of `Treatment.to_dict()`, so that they say the same.
-"""
+"""A repair as a person reads it: one screen of text, or one page of HTML."""
 
 from __future__ import annotations
 
-from io import StringIO
 from typing import Any
 
-from rich.console import Console, Group
+from rich.console import Group
 from rich.padding import Padding
 from rich.text import Text
 
-from evenkeel.report.diagnosis import environment
+from evenkeel.report.forms import environment
 
 _COLORS = {"accepted": "bold green", "rejected": "bold yellow", "not tried": "dim"}
-_WIDTH = 100
 
 
 def score_of(score: dict[str, Any] | None) -> str:
@@ -99,18 +94,6 @@ def _attempt(attempt: dict[str, Any]) -> list[Any]:
     if attempt["type"]:
         lines.append(Text.assemble("Type: ", (attempt["type"], "green")))
     return [head, *(Padding(line, (0, 0, 0, 2)) for line in lines)]
-
-
-def text_of(treatment: dict[str, Any], width: int = _WIDTH) -> str:
-    """Returns a treatment as plain text.
-
-    Args:
-        treatment: What `Treatment.to_dict()` returns.
-        width: The width in characters.
-    """
-    sink = StringIO()
-    Console(file=sink, width=width, no_color=True, highlight=False).print(shown(treatment))
-    return "\n".join(line.rstrip() for line in sink.getvalue().splitlines())
 
 
 def fragment_of(treatment: dict[str, Any]) -> str:

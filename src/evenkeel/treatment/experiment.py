@@ -179,6 +179,7 @@ class Arm:
     rate: float | None = None
     rate_factor: float | None = None
     is_given_up: bool = False
+    error: str = ""
 
     def rewind(self) -> None:
         """Makes the optimizer begin anew; it stays the one that programs were compiled for.
@@ -191,8 +192,6 @@ class Arm:
         if self.rate_factor is None:
             self.rate_factor = optimizer.rate_factor
         optimizer.rate_factor = self.rate_factor
-
-    error: str = ""
 
 
 @dataclass(kw_only=True, eq=False)

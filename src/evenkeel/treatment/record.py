@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from evenkeel.doctor.finding import Finding
 from evenkeel.report import treatment as report
+from evenkeel.report.forms import Shown
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +120,7 @@ class Attempt:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Treatment:
+class Treatment(Shown):
     """What a repair did. Printing it shows one screen; a notebook shows a page.
 
     Attributes:
@@ -146,6 +146,8 @@ class Treatment:
         >>> Treatment(name="net", model=None, before=score, after=score).is_repaired
         False
     """
+
+    wording = report
 
     name: str
     model: Any
@@ -197,26 +199,6 @@ class Treatment:
             "rows": self.rows,
             "held_out_rows": self.held_out_rows,
         }
-
-    def to_html(self, path: str | Path | None = None) -> str:
-        """Returns the treatment as one HTML page, which needs no network to be opened.
-
-        Args:
-            path: Where to write it as well; nowhere when None.
-        """
-        page = report.page_of(self.to_dict())
-        if path is not None:
-            Path(path).write_text(page, encoding="utf-8")
-        return page
-
-    def _repr_html_(self) -> str:
-        return report.fragment_of(self.to_dict())
-
-    def __str__(self) -> str:
-        return report.text_of(self.to_dict())
-
-    def __rich__(self) -> Any:
-        return report.shown(self.to_dict())
 
     def __repr__(self) -> str:
         return f"<Treatment of {self.name!r}: {report.sentence_of(self.to_dict())}>"
