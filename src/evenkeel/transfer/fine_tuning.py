@@ -27,6 +27,7 @@ from evenkeel.errors import (
     require,
 )
 from evenkeel.models import Model
+from evenkeel.models.fitting import as_list
 from evenkeel.randomness import next_seed, seeded
 from evenkeel.report.progress import display_for
 from evenkeel.transfer.backup import Backup, Progress
@@ -155,7 +156,7 @@ def fine_tune(
         ),
         number=MonitoredNumber("fine_tune", monitor, mode, min_delta),
         patience=integer_at_least(1, "fine_tune(patience)", patience),
-        callbacks=_as_list(callbacks),
+        callbacks=as_list(callbacks),
         verbose=verbose,
         backup=None if backup is None else Backup(Path(backup)),
     )
@@ -365,9 +366,3 @@ def _refuse_what_cannot_work(model: Any, monitor: str, of_fit: Mapping[str, Any]
         "is shows only when it ends.",
         "Give a number as learning rate, or a schedule in steps; each stage begins it anew.",
     )
-
-
-def _as_list(given: Any) -> list[Any]:
-    if given is None:
-        return []
-    return list(given) if isinstance(given, list | tuple) else [given]
